@@ -1,0 +1,72 @@
+# Every target is a line over a playbook or a test command. Tools live in .venv, so
+# `.venv/bin/ansible-playbook playbooks/full_run.yml` works by hand too.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+INVENTORY ?= inventory/lab
+LAB_HOSTS ?= 1
+ARGS ?=
+export LAB_HOSTS
+
+PLAYBOOK := .venv/bin/ansible-playbook -i $(INVENTORY)
+LAB_PLAYBOOK := .venv/bin/ansible-playbook -i inventory/lab
+# The lab is made for its own inventory only; real hosts are there already.
+LAB := $(if $(filter inventory/lab inventory/lab/,$(INVENTORY)),lab)
+
+.PHONY: help
+help: ## Print this help
+	@awk 'BEGIN {FS = ":.*## "; print "Usage: make TARGET [INVENTORY=inventory/mine] [LAB_HOSTS=1] [ARGS=\"-e session_server_replicas=3\"]\n"} \
+	  /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: .venv/.ready ## Make the Python environment in .venv (installs python3-venv when it is missing)
+
+.venv/.ready: requirements.txt requirements-dev.txt files/client/pyproject.toml tools/setup.sh
+	tools/setup.sh
+
+.PHONY: run
+run: setup $(LAB) ## Run everything: cluster, image, deployment, measurement, report
+	$(PLAYBOOK) playbooks/full_run.yml $(ARGS)
+
+.PHONY: redeploy
+redeploy: setup ## After an edit of files/server: new image, rollout, one short measurement
+	$(PLAYBOOK) playbooks/redeploy.yml $(ARGS)
+
+.PHONY: reset
+reset: setup ## Remove from the hosts what the bundle made
+	$(PLAYBOOK) playbooks/reset.yml $(ARGS)
+
+.PHONY: lab
+lab: setup ## Make the lab in a box: LAB_HOSTS hosts as containers of the local Docker engine
+	$(LAB_PLAYBOOK) lab/prepare.yml
+	python3 lab/build.py
+	$(LAB_PLAYBOOK) lab/create.yml
+
+.PHONY: lab-down
+lab-down: setup ## Remove the lab's hosts (what was built stays cached)
+	$(LAB_PLAYBOOK) lab/destroy.yml $(ARGS)
+
+.PHONY: lint
+lint: setup ## Lint: ansible-lint, yamllint, ruff, mypy, shellcheck
+	tools/lint.sh
+
+.PHONY: test-fast
+test-fast: lint ## Lint, unit and render tests: no lab needed
+	.venv/bin/pytest -m "not lab" $(ARGS)
+
+.PHONY: test
+test: lint ## Every test: lint, unit, render, then the lab: full run, second run, redeploy, reset
+	.venv/bin/pytest -m "not lab"
+	$(MAKE) lab
+	.venv/bin/pytest -m lab $(ARGS)
+
+.PHONY: bench
+bench: setup ## Benchmark: make redeploy beside the same steps typed by hand
+	.venv/bin/python tests/bench/redeploy.py $(ARGS)
+
+.PHONY: lock
+lock: setup ## Pin requirements*.in again, with hashes
+	.venv/bin/pip install -q pip-tools
+	.venv/bin/pip-compile -q $(LOCK) -o requirements.txt requirements.in
+	.venv/bin/pip-compile -q $(LOCK) -o requirements-dev.txt requirements-dev.in
+LOCK := --generate-hashes --strip-extras --no-header --no-emit-find-links --no-emit-index-url --allow-unsafe
