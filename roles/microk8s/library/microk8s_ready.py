@@ -1,0 +1,203 @@
+#!/usr/bin/python
+"""Ansible module: wait until this node of MicroK8s is ready, or say what is lacking."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import ssl
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: microk8s_ready
+short_description: Wait until this node of MicroK8s is ready
+description:
+  - The exit status of C(microk8s status) cannot be trusted alone. It is 0 for a stopped node and for a
+    worker, and the command says ready before the launch configuration is applied, and when any other node is.
+  - A control-plane node is ready when no launch configuration is pending, its API server serves a certificate
+    for every name asked for, C(microk8s status) says that it is running, and its own node object is Ready.
+  - A worker has no API of its own, so there the services are looked at.
+options:
+  timeout:
+    description: Seconds to wait at most.
+    type: int
+    default: 600
+  names:
+    description: Names and addresses for which the API server's certificate must be valid.
+    type: list
+    elements: str
+    default: []
+author: k8s-session-balancing
+"""
+
+EXAMPLES = r"""
+- name: Wait for MicroK8s
+  microk8s_ready:
+    timeout: 300
+    names: ["192.0.2.10"]
+"""
+
+RETURN = r"""
+addons:
+  description: State (enabled, disabled) of each addon, by REPOSITORY/NAME. Empty on a worker.
+  type: dict
+  returned: when ready
+worker:
+  description: Whether this node is a worker of another node's cluster.
+  type: bool
+  returned: always
+lacking:
+  description: What is not as it must be yet, in words.
+  type: list
+  returned: always
+"""
+
+MICROK8S = "/snap/bin/microk8s"
+DATA = Path("/var/snap/microk8s/current")
+LAUNCHER = Path("/var/snap/microk8s/common/etc/launcher")
+API_PORT = 16443
+WORKER_SERVICES = ("containerd", "kubelite")
+POLL_SECONDS = 2.0
+# One look must end even when the datastore hangs; `microk8s status` needs up to 45 s then.
+LOOK_SECONDS = 60
+
+
+@dataclass
+class Observation:
+    """What one look at the node saw."""
+
+    worker: bool = False
+    stopped: bool = False
+    pending: list[str] = field(default_factory=list)
+    uncovered: list[str] = field(default_factory=list)
+    status: str = ""
+    node: dict[str, Any] = field(default_factory=dict)
+    inactive: list[str] = field(default_factory=list)
+
+
+def lacking(seen: Observation) -> list[str]:
+    """Return what keeps the node from being ready, in words; empty when it is ready."""
+    if seen.stopped:
+        return ["MicroK8s is stopped (microk8s start)"]
+    if seen.worker:
+        return [f"service snap.microk8s.daemon-{name} is not active" for name in seen.inactive]
+    reasons = [f"launch configuration {name} is not applied yet" for name in seen.pending]
+    reasons += [f"the API server's certificate is not valid for {name}" for name in seen.uncovered]
+    first_line = next(iter(seen.status.strip().splitlines()), "no output")
+    if first_line != "microk8s is running":
+        reasons.append(f"microk8s status says: {first_line}")
+    ready = condition(seen.node, "Ready")
+    if ready.get("status") != "True":
+        reasons.append(f"the node is not Ready: {ready.get('message') or 'the API does not list it'}")
+    return reasons
+
+
+def condition(node: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Return one condition of a node object, empty when it is missing."""
+    for entry in node.get("status", {}).get("conditions", []):
+        if isinstance(entry, dict) and entry.get("type") == kind:
+            return entry
+    return {}
+
+
+def addons(status: str) -> dict[str, str]:
+    """Read the addons' states from `microk8s status --format short`."""
+    return dict(re.findall(r"^(\S+/\S+): (enabled|disabled)$", status, re.MULTILINE))
+
+
+def output(*argv: str, timeout: float) -> str:
+    """Run a command; its stdout, or "" when it fails to end in time."""
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout
+
+
+def certificate_covers(name: str) -> bool:
+    """Say whether the certificate the API server serves is of the cluster's CA and valid for `name`."""
+    try:
+        context = ssl.create_default_context(cafile=str(DATA / "certs/ca.crt"))
+        with (
+            socket.create_connection(("127.0.0.1", API_PORT), timeout=5) as raw,
+            context.wrap_socket(raw, server_hostname=name),
+        ):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+def node_name() -> str:
+    """Return the name under which the kubelet registers: the host name in small letters."""
+    return socket.gethostname().lower()
+
+
+def look(names: list[str], patience: float) -> Observation:
+    """Look at the node once, for `patience` seconds at most for each command."""
+    seen = Observation(
+        worker=(DATA / "var/lock/clustered.lock").exists(), stopped=(DATA / "var/lock/stopped.lock").exists()
+    )
+    if seen.stopped:
+        return seen
+    if seen.worker:
+        units = {name: f"snap.microk8s.daemon-{name}.service" for name in WORKER_SERVICES}
+        seen.inactive = [
+            name
+            for name, unit in units.items()
+            if output("systemctl", "is-active", unit, timeout=patience).strip() != "active"
+        ]
+        return seen
+    seen.pending = [name for name in ("install.yaml", "snap-set.yaml") if (LAUNCHER / name).exists()]
+    seen.uncovered = [name for name in names if not certificate_covers(name)]
+    if seen.pending or seen.uncovered:
+        return seen  # an API restart is under way or to come: nothing below would hold
+    seen.status = output(MICROK8S, "status", "--format", "short", timeout=patience)
+    text = output(MICROK8S, "kubectl", "get", "node", node_name(), "-o", "json", timeout=patience)
+    try:
+        node = json.loads(text)
+    except ValueError:
+        node = {}
+    seen.node = node if isinstance(node, dict) else {}
+    return seen
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "timeout": {"type": "int", "default": 600},
+            "names": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    timeout: int = module.params["timeout"]
+    deadline = time.monotonic() + timeout
+    while True:
+        seen = look(module.params["names"], min(LOOK_SECONDS, max(5.0, deadline - time.monotonic())))
+        reasons = lacking(seen)
+        if not reasons:
+            module.exit_json(changed=False, lacking=[], worker=seen.worker, addons=addons(seen.status))
+        if seen.stopped or time.monotonic() >= deadline:
+            break
+        time.sleep(POLL_SECONDS)
+    hint = ""
+    if seen.uncovered and (DATA / "var/lock/no-cert-reissue").exists():
+        hint = (
+            " The node has been in a cluster and keeps its certificate: microk8s refresh-certs -e server.crt"
+        )
+    module.fail_json(
+        msg=f"MicroK8s is not ready after {timeout} s: {'; '.join(reasons)}.{hint}",
+        lacking=reasons,
+        worker=seen.worker,
+    )
+
+
+if __name__ == "__main__":
+    main()
