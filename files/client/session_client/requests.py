@@ -1,0 +1,106 @@
+"""What is asked of the pods: session sizes from the command line or a file, and the bytes sent for each."""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from session_client.errors import CannotRunError
+
+DEFAULT_SIZES = "2 3 5 1 10 3 7 15 3 1 8 3 5 4"
+"""The sessions of the reference run, in seconds."""
+
+MAX_SIZE = 10**9
+"""Largest size, in seconds: what the operating system can wait for."""
+
+_NANOSECOND = Decimal("1e-9")
+_PLAIN_DECIMAL = re.compile(r"[0-9]+(\.[0-9]{1,9})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One session to open. The id is its place in the request order, from 1."""
+
+    id: int
+    size: Decimal
+    payload: bytes
+
+
+def parse_decimal(text: str) -> Decimal:
+    """Read a plain decimal number such as 2 or 0.5: at most nine decimals, no sign, no exponent.
+
+    Raises ValueError with a sentence for the user.
+    """
+    if not _PLAIN_DECIMAL.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is not a plain decimal number such as 2 or 0.5 (at most 9 decimals, no exponent)"
+        )
+    value = Decimal(text)
+    if value > MAX_SIZE:
+        raise ValueError(f"{text!r} is too large: at most {MAX_SIZE}")
+    return value
+
+
+def parse_sizes(text: str, source: str) -> list[Decimal]:
+    """Read sizes separated by commas or white space; a `#` starts a comment that ends with its line.
+
+    The source (an option or a file) is named in the message together with the line.
+
+    Raises CannotRunError when a size is wrong or there is none.
+    """
+    sizes = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        for word in line.partition("#")[0].replace(",", " ").split():
+            try:
+                sizes.append(parse_decimal(word))
+            except ValueError as error:  # noqa: PERF203 - the line is known only here
+                raise CannotRunError(f"{source}, line {number}: {error}") from None
+    if not sizes:
+        raise CannotRunError(
+            f"{source} holds no sizes: give at least one number of seconds, for example 2,3,5"
+        )
+    return sizes
+
+
+def read_sizes(path: Path) -> list[Decimal]:
+    """Read sizes from a text file; see parse_sizes.
+
+    Raises CannotRunError when the file cannot be read or is wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise CannotRunError(
+            f"cannot read the sizes file {path}: {error.strerror}. Check --sizes-file"
+        ) from None
+    except UnicodeDecodeError:
+        raise CannotRunError(f"{path} is not a text file: --sizes-file takes one size a line") from None
+    return parse_sizes(text, str(path))
+
+
+def shuffled(sizes: Sequence[Decimal], seed: int) -> list[Decimal]:
+    """Return the sizes in a random order that depends on nothing but the seed."""
+    order = list(sizes)
+    random.Random(seed).shuffle(order)
+    return order
+
+
+def plain(number: Decimal) -> str:
+    """Write a number as digits, with neither exponent nor trailing zeros: what goes over the wire."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def scaled(size: Decimal, time_scale: Decimal) -> Decimal:
+    """Return the seconds that a session of this size really asks for, to the nanosecond."""
+    return (size * time_scale).quantize(_NANOSECOND)
+
+
+def make_requests(sizes: Sequence[Decimal], time_scale: Decimal) -> list[Request]:
+    """Return a request for each size, in their order."""
+    return [
+        Request(number, size, plain(scaled(size, time_scale)).encode("ascii"))
+        for number, size in enumerate(sizes, start=1)
+    ]

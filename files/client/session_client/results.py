@@ -1,0 +1,122 @@
+"""What came of each session, and sessions.csv, the table that holds it."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from pathlib import Path
+
+from session_client.errors import CannotRunError
+from session_client.files import write_whole
+from session_client.requests import parse_decimal
+
+CSV_NAME = "sessions.csv"
+
+INTERRUPTED = "interrupted"
+"""Error of a session that the client itself broke off."""
+
+NEVER_SENT = "interrupted before it was sent"
+"""Error of a session that the client had not opened yet when it was stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResult:
+    """One session, a row of sessions.csv; the fields are its columns.
+
+    Times are in seconds from the measurement's start, sizes in seconds before the time scale. connected and
+    first_byte are those of the last attempt, None when it did not get that far.
+    """
+
+    id: int
+    size: Decimal
+    intended_start: float
+    connected: float | None
+    first_byte: float | None
+    end: float
+    pod: str
+    node: str
+    attempts: int
+    error: str
+
+    @property
+    def done(self) -> bool:
+        """Whether the pod's answer came."""
+        return not self.error
+
+    @property
+    def response(self) -> float:
+        """Seconds from the intended start to the end, so that no wait is left out (coordinated omission)."""
+        return self.end - self.intended_start
+
+
+COLUMNS = tuple(field.name for field in fields(SessionResult))
+
+
+def write_results(path: Path, results: Iterable[SessionResult]) -> None:
+    """Write sessions.csv, whole or not at all.
+
+    Raises OSError when it cannot be written.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for result in results:
+        writer.writerow([_cell(getattr(result, column)) for column in COLUMNS])
+    write_whole(path, stream.getvalue())
+
+
+def read_results(path: Path) -> list[SessionResult]:
+    """Read sessions.csv.
+
+    Raises CannotRunError, with the line, when the file is missing or is no sessions.csv.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CannotRunError(
+            f"cannot read {path}: {error.strerror}. `session-client run --results` writes it"
+        ) from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        _check_header(next(reader, []))
+        return [_result(row) for row in reader]
+    except (ValueError, csv.Error) as error:
+        raise CannotRunError(
+            f"{path}, line {max(reader.line_num, 1)}: {error}. Measure again to get a whole file"
+        ) from None
+
+
+def _check_header(row: Sequence[str]) -> None:
+    if tuple(row) != COLUMNS:
+        raise ValueError(f"the columns must be {','.join(COLUMNS)}")
+
+
+def _cell(value: object) -> str:
+    """Write one value: times to the nanosecond, numbers without an exponent, nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.9f}"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return str(value)
+
+
+def _result(row: Sequence[str]) -> SessionResult:
+    """Read one row; raises ValueError when it is not one."""
+    if len(row) != len(COLUMNS):
+        raise ValueError(f"{len(COLUMNS)} columns expected, {len(row)} found")
+    number, size, intended_start, connected, first_byte, end, pod, node, attempts, error = row
+    return SessionResult(
+        id=int(number),
+        size=parse_decimal(size),
+        intended_start=float(intended_start),
+        connected=float(connected) if connected else None,
+        first_byte=float(first_byte) if first_byte else None,
+        end=float(end),
+        pod=pod,
+        node=node,
+        attempts=int(attempts),
+        error=error,
+    )

@@ -1,0 +1,211 @@
+"""Opens the sessions: a thread for each one in flight, retries, and a clean stop on ^C."""
+
+import contextlib
+import random
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from session_client.address import Endpoint
+from session_client.errors import CannotRunError
+from session_client.requests import Request
+from session_client.results import INTERRUPTED, NEVER_SENT, SessionResult
+from session_client.session import Attempt, TimeLimits, converse, describe, dial
+
+STACK_BYTES = 256 * 1024
+"""Stack of a session's thread. The usual 8 MiB would take 16 GiB of address space for 2,000 sessions."""
+
+INTENDED_START = 0.0
+"""Every session is meant to start with the measurement; what --concurrency holds back waits from then on."""
+
+_LONGEST_BACKOFF = 5.0
+_SECONDS_TO_STOP = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to run the sessions; retries are attempts after the first, concurrency is sessions in flight."""
+
+    endpoint: Endpoint
+    concurrency: int
+    limits: TimeLimits
+    retries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The sessions in request order, one result for each request, and whether the run was cut short."""
+
+    results: list[SessionResult]
+    interrupted: bool
+
+
+def run_sessions(
+    requests: Sequence[Request], plan: Plan, on_result: Callable[[SessionResult], None]
+) -> Outcome:
+    """Run all sessions and return when each has ended, or soon after KeyboardInterrupt.
+
+    on_result is called from the sessions' threads, once for each session that was opened.
+
+    Raises CannotRunError when the system gives no threads; then no session was opened.
+    """
+    return _Run(requests, plan, on_result).outcome()
+
+
+class _Run:
+    """The state that the threads of one measurement share."""
+
+    def __init__(
+        self, requests: Sequence[Request], plan: Plan, on_result: Callable[[SessionResult], None]
+    ) -> None:
+        self._requests = requests
+        self._plan = plan
+        self._on_result = on_result
+        self._pending = deque(requests)
+        self._results: dict[int, SessionResult] = {}
+        self._attempts: dict[int, int] = {}
+        self._connections: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._open = threading.Event()
+        self._stop = threading.Event()
+        self._started = time.monotonic()
+
+    def outcome(self) -> Outcome:
+        threads: list[threading.Thread] = []
+        interrupted = False
+        try:
+            self._start_threads(threads)
+            self._started = time.monotonic()
+            self._open.set()
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            interrupted = True
+            self._abort(threads)
+        except BaseException:
+            self._abort(threads)
+            raise
+        with self._lock:
+            results = [
+                self._results.get(request.id) or self._unfinished(request) for request in self._requests
+            ]
+        return Outcome(results, interrupted)
+
+    def _start_threads(self, threads: list[threading.Thread]) -> None:
+        """Start every thread before the first session: starting them is no part of what is measured."""
+        count = min(self._plan.concurrency, len(self._requests))
+        usual = threading.stack_size(STACK_BYTES)
+        try:
+            for _ in range(count):
+                thread = threading.Thread(target=self._work, daemon=True)
+                thread.start()
+                threads.append(thread)
+        except RuntimeError:
+            raise CannotRunError(
+                f"the system gave {len(threads)} of {count} threads: bound the sessions in flight with "
+                f"--concurrency {max(1, len(threads) // 2)}, or raise its limit of threads"
+            ) from None
+        finally:
+            threading.stack_size(usual)
+
+    def _work(self) -> None:
+        """Take one request after the other until there is none."""
+        self._open.wait()
+        while True:
+            # Taking and dialling under one lock makes the order of arrival the order of the requests.
+            with self._lock:
+                if self._stop.is_set() or not self._pending:
+                    return
+                request = self._pending.popleft()
+                dialled = self._dial(request)
+            result = self._run(request, dialled)
+            with self._lock:
+                self._results[request.id] = result
+            self._on_result(result)
+
+    def _run(self, request: Request, dialled: socket.socket | Attempt) -> SessionResult:
+        """Carry one session through all its attempts."""
+        while True:
+            attempt = dialled if isinstance(dialled, Attempt) else self._converse(request, dialled)
+            # An answer that came counts, even when the stop came with it.
+            if attempt.error and self._stop.is_set():
+                attempt.error = INTERRUPTED
+            attempts = self._attempts[request.id]
+            if not attempt.error or attempts > self._plan.retries or self._stop.wait(backoff(attempts)):
+                return _result(request, attempt, attempts)
+            with self._lock:
+                dialled = self._dial(request)
+
+    def _dial(self, request: Request) -> socket.socket | Attempt:
+        """Start a connection and remember it for the stop; else a failed attempt. Needs the lock."""
+        if self._stop.is_set():
+            return Attempt(end=self._clock(), error=INTERRUPTED)
+        self._attempts[request.id] = self._attempts.get(request.id, 0) + 1
+        try:
+            connection = dial(self._plan.endpoint)
+        except OSError as error:
+            return Attempt(end=self._clock(), error=describe(error))
+        self._connections.add(connection)
+        return connection
+
+    def _converse(self, request: Request, connection: socket.socket) -> Attempt:
+        with self._closing(connection):
+            return converse(connection, request.payload, self._clock, self._plan.limits)
+
+    @contextlib.contextmanager
+    def _closing(self, connection: socket.socket) -> Iterator[None]:
+        """Close the connection afterwards; with a reset when stopped, to tell a queue that nobody waits."""
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._connections.discard(connection)
+                if self._stop.is_set():
+                    with contextlib.suppress(OSError):
+                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.close()
+
+    def _abort(self, threads: Sequence[threading.Thread]) -> None:
+        """Open no further session, end those in flight and wait a little for their threads."""
+        self._stop.set()
+        self._open.set()
+        with self._lock:
+            for connection in self._connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads from it
+        deadline = time.monotonic() + _SECONDS_TO_STOP
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _unfinished(self, request: Request) -> SessionResult:
+        attempts = self._attempts.get(request.id, 0)
+        error = INTERRUPTED if attempts else NEVER_SENT
+        return _result(request, Attempt(end=self._clock(), error=error), attempts)
+
+    def _clock(self) -> float:
+        return time.monotonic() - self._started
+
+
+def backoff(attempts: int) -> float:
+    """Return the seconds before the next attempt: doubling, bounded, spread so that retries do not meet."""
+    spread = random.uniform(0.5, 1.0)
+    return min(_LONGEST_BACKOFF, 0.1 * 2.0 ** min(attempts, 10)) * spread
+
+
+def _result(request: Request, attempt: Attempt, attempts: int) -> SessionResult:
+    return SessionResult(
+        id=request.id,
+        size=request.size,
+        intended_start=INTENDED_START,
+        connected=attempt.connected,
+        first_byte=attempt.first_byte,
+        end=attempt.end,
+        pod=attempt.pod,
+        node="",
+        attempts=attempts,
+        error=attempt.error,
+    )

@@ -1,0 +1,162 @@
+"""One session over a real socket: connect, send the digits, read until the server closes."""
+
+import contextlib
+import os
+import re
+import select
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from session_client.address import Endpoint
+
+MAX_REPLY_BYTES = 2**20
+"""A longer reply is cut off and counts as a failure, so that no server can fill the client's memory."""
+
+KEEPALIVE_SECONDS = 60
+"""A silent connection is probed this often: waits of hours are normal, a vanished peer must be noticed."""
+
+_HOST_NAME = re.compile(rb"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
+_SHOWN_CHARACTERS = 200
+
+Clock = Callable[[], float]
+"""Seconds since the measurement's start, monotonic."""
+
+
+class SessionError(Exception):
+    """The session failed; the text is the reason that the results carry."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """Seconds an attempt may take: to connect, and from dialling to the end of the reply (0: any time)."""
+
+    connect: float
+    session: float
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What came of one attempt. Times are in seconds from the measurement's start; None: never happened."""
+
+    connected: float | None = None
+    first_byte: float | None = None
+    end: float = 0.0
+    pod: str = ""
+    error: str = ""
+
+
+def dial(endpoint: Endpoint) -> socket.socket:
+    """Start to connect and return at once, so that sessions can be started in order without waiting in turn.
+
+    Raises OSError when the system refuses already here.
+    """
+    connection = socket.socket(endpoint.family, socket.SOCK_STREAM)
+    try:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_SECONDS)
+        connection.setblocking(False)
+        with contextlib.suppress(BlockingIOError):  # under way
+            connection.connect(endpoint.sockaddr)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def converse(connection: socket.socket, payload: bytes, clock: Clock, limits: TimeLimits) -> Attempt:
+    """Carry a dialled connection through one session; errors end up in the attempt, never in an exception."""
+    attempt = Attempt()
+    deadline = clock() + limits.session if limits.session else None
+    try:
+        try:
+            _await_connection(connection, limits, clock, deadline)
+            attempt.connected = clock()
+            connection.settimeout(_left(deadline, clock))
+            # The digits alone: no newline and no half-close, as the first clients of this contract sent them.
+            connection.sendall(payload)
+            reply = _read_reply(connection, attempt, clock, deadline)
+        finally:
+            attempt.end = clock()
+        attempt.pod = pod_of(reply)
+    except SessionError as error:
+        attempt.error = str(error)
+    except (ConnectionResetError, BrokenPipeError):
+        when = "before a reply" if attempt.first_byte is None else "in the middle of the reply"
+        attempt.error = f"connection reset {when}"
+    except OSError as error:
+        # A socket's own timeout has no error number; one from the kernel (keepalive found no peer) has.
+        ran_out = isinstance(error, TimeoutError) and error.errno is None
+        attempt.error = f"no complete reply within {limits.session:g} s" if ran_out else describe(error)
+    return attempt
+
+
+def pod_of(reply: bytes) -> str:
+    """Return the pod's name, the first line of the reply.
+
+    Raises SessionError when the reply is empty, an error or no host name.
+    """
+    if not reply:
+        raise SessionError("empty reply: the connection was closed without an answer")
+    first_line = reply.partition(b"\n")[0].strip()
+    if first_line.startswith(b"error:"):
+        raise SessionError(_shown(first_line))
+    if not _HOST_NAME.fullmatch(first_line):
+        raise SessionError(f"unexpected reply, not a pod's name: '{_shown(first_line)}'")
+    return first_line.decode("ascii")
+
+
+def describe(error: OSError) -> str:
+    """Return the reason of a failure in words, without numbers or upper case."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return reason[:1].lower() + reason[1:]
+
+
+def _await_connection(
+    connection: socket.socket, limits: TimeLimits, clock: Clock, deadline: float | None
+) -> None:
+    """Wait until a dialled connection stands."""
+    wait = limits.connect if deadline is None else min(limits.connect, _left(deadline, clock) or 0)
+    poller = select.poll()
+    poller.register(connection, select.POLLOUT)
+    if not poller.poll(wait * 1000):
+        raise SessionError(f"not connected within {wait:g} s")
+    code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))
+
+
+def _read_reply(connection: socket.socket, attempt: Attempt, clock: Clock, deadline: float | None) -> bytes:
+    """Read until the server closes, noting when the first byte came."""
+    reply = bytearray()
+    while True:
+        connection.settimeout(_left(deadline, clock))
+        chunk = connection.recv(65536)
+        if not chunk:
+            return bytes(reply)
+        if attempt.first_byte is None:
+            attempt.first_byte = clock()
+        reply += chunk
+        if len(reply) > MAX_REPLY_BYTES:
+            raise SessionError(f"reply longer than {MAX_REPLY_BYTES} bytes")
+
+
+def _left(deadline: float | None, clock: Clock) -> float | None:
+    """Return the seconds until the deadline, None without one.
+
+    Raises TimeoutError when it has passed: a socket timeout of 0 would mean something else.
+    """
+    if deadline is None:
+        return None
+    left = deadline - clock()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _shown(text: bytes) -> str:
+    """Make foreign bytes fit to print in one line: escaped, and cut when long."""
+    line = text.decode("utf-8", "backslashreplace")
+    printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return printable if len(printable) <= _SHOWN_CHARACTERS else printable[:_SHOWN_CHARACTERS] + "..."
