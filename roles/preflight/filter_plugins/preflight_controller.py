@@ -1,0 +1,93 @@
+"""Look at the controller, which runs this very process, and judge it: messages, each with its remedy."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.release import __version__ as ansible_version
+
+
+def controller_look(needs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the controller's versions, and which collections, libraries and files are missing."""
+    files = [path for item in needs["microk8s_files"] for path in (item["path"], item.get("assertion", ""))]
+    context = needs["image_context"]
+    return {
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "ansible_core": ansible_version,
+        "missing_collections": _missing(needs["collections"], "ansible_collections."),
+        "missing_libraries": _missing(needs["libraries"], ""),
+        "missing_files": [path for path in files if path and not Path(path).is_file()],
+        "context_missing": bool(context) and not Path(context).is_dir(),
+        "dockerfile_missing": bool(context) and not (Path(context) / "Dockerfile").is_file(),
+    }
+
+
+def _missing(names: Iterable[str], package: str) -> list[str]:
+    missing = []
+    for name in names:
+        try:
+            found = importlib.util.find_spec(package + name)
+        except ImportError:
+            found = None
+        if found is None:
+            missing.append(name)
+    return missing
+
+
+def controller_problems(seen: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str]:
+    """Return what the controller lacks, in words, each with its remedy."""
+    problems = []
+    for what, version, minimum in (
+        ("Python", seen["python"], needs["python_required"]),
+        ("ansible-core", seen["ansible_core"], needs["ansible_core_required"]),
+    ):
+        if _version(version) < _version(minimum):
+            problems.append(
+                f"The controller runs {what} {version}, {minimum} or later is needed. Run make setup and use "
+                f".venv/bin/ansible-playbook."
+            )
+    problems += [
+        f"The controller lacks the {what} {', '.join(names)}. Run make setup and use "
+        f".venv/bin/ansible-playbook."
+        for what, names in (
+            ("Ansible collections", seen["missing_collections"]),
+            ("Python libraries", seen["missing_libraries"]),
+        )
+        if names
+    ]
+    problems += [
+        f"The snap file {path} does not exist on the controller. Correct microk8s_files; the lab's files are "
+        f"made by make lab."
+        for path in seen["missing_files"]
+    ]
+    if seen["context_missing"]:
+        problems.append(
+            f"The image's folder {needs['image_context']} does not exist on the controller. Correct "
+            f"session_image_context."
+        )
+    elif seen["dockerfile_missing"]:
+        problems.append(
+            f"There is no Dockerfile in {needs['image_context']}. Add one, or correct session_image_context."
+        )
+    return problems
+
+
+def _version(text: str) -> tuple[int, ...]:
+    match = re.match(r"\d+(\.\d+)*", str(text))
+    return tuple(int(part) for part in match.group().split(".")) if match else ()
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Name the filters for Ansible."""
+        return {
+            "preflight_controller_look": controller_look,
+            "preflight_controller_problems": controller_problems,
+        }
