@@ -11,6 +11,14 @@ def write_whole(path: Path, text: str) -> None:
 
     Raises OSError when it cannot be written; the old content then stands.
     """
+    try:
+        _write_beside(path, text)
+    except OSError as error:
+        error.filename = str(path)  # the name the user knows, not the temporary one
+        raise
+
+
+def _write_beside(path: Path, text: str) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
     try:

@@ -2,7 +2,7 @@
 
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +27,16 @@ def require(sessions: int) -> None:
     Raises CannotRunError with the limit that is in the way and what to do.
     """
     _require_open_files(sessions)
-    limit = min(thread_limits(), key=lambda limit: limit.room, default=None)
+    require_threads(sessions, thread_limits())
+
+
+def require_threads(sessions: int, limits: Iterable[ThreadLimit]) -> None:
+    """Make sure that none of the limits is in the way of a thread for each session; raises as require does."""
+    limit = min(limits, key=lambda limit: limit.room, default=None)
     if limit and sessions + SPARE > limit.room:
         raise CannotRunError(
-            f"{sessions} sessions at once need a thread each, and {limit.name} leaves room for {limit.room}: "
-            f"use --concurrency {max(1, limit.room - SPARE)}, or raise the limit ({limit.remedy})"
+            f"{sessions} sessions at once need a thread each, and {limit.name} leaves room for "
+            f"{limit.room}: use --concurrency {max(1, limit.room - SPARE)}, or raise the limit ({limit.remedy})"
         )
 
 

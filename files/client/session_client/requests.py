@@ -43,41 +43,44 @@ def parse_decimal(text: str) -> Decimal:
     return value
 
 
-def parse_sizes(text: str, source: str) -> list[Decimal]:
-    """Read sizes separated by commas or white space; a `#` starts a comment that ends with its line.
+def parse_sizes(text: str, where: str) -> list[Decimal]:
+    """Read sizes separated by commas or white space; where they stand is named in messages.
 
-    The source (an option or a file) is named in the message together with the line.
-
-    Raises CannotRunError when a size is wrong or there is none.
+    Raises CannotRunError when one is wrong or there is none.
     """
-    sizes = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        for word in line.partition("#")[0].replace(",", " ").split():
-            try:
-                sizes.append(parse_decimal(word))
-            except ValueError as error:  # noqa: PERF203 - the line is known only here
-                raise CannotRunError(f"{source}, line {number}: {error}") from None
-    if not sizes:
-        raise CannotRunError(
-            f"{source} holds no sizes: give at least one number of seconds, for example 2,3,5"
-        )
-    return sizes
+    return _not_none(_parse_words(text, where), where)
 
 
 def read_sizes(path: Path) -> list[Decimal]:
-    """Read sizes from a text file; see parse_sizes.
+    """Read sizes from a text file: as in parse_sizes, on any number of lines; a `#` starts a comment.
 
-    Raises CannotRunError when the file cannot be read or is wrong.
+    Raises CannotRunError, with the line, when one is wrong, there is none or the file cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise CannotRunError(
             f"cannot read the sizes file {path}: {error.strerror}. Check --sizes-file"
         ) from None
     except UnicodeDecodeError:
         raise CannotRunError(f"{path} is not a text file: --sizes-file takes one size a line") from None
-    return parse_sizes(text, str(path))
+    sizes: list[Decimal] = []
+    for number, line in enumerate(lines, start=1):
+        sizes += _parse_words(line.partition("#")[0], f"{path}, line {number}")
+    return _not_none(sizes, str(path))
+
+
+def _parse_words(text: str, where: str) -> list[Decimal]:
+    try:
+        return [parse_decimal(word) for word in text.replace(",", " ").split()]
+    except ValueError as error:
+        raise CannotRunError(f"{where}: {error}") from None
+
+
+def _not_none(sizes: list[Decimal], where: str) -> list[Decimal]:
+    if not sizes:
+        raise CannotRunError(f"{where} holds no sizes: give at least one number of seconds, such as 2,3,5")
+    return sizes
 
 
 def shuffled(sizes: Sequence[Decimal], seed: int) -> list[Decimal]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
@@ -77,6 +78,8 @@ def read_results(path: Path) -> list[SessionResult]:
         raise CannotRunError(
             f"cannot read {path}: {error.strerror}. `session-client run --results` writes it"
         ) from None
+    except UnicodeDecodeError:
+        raise CannotRunError(f"{path} is not a text file. Measure again to get a whole one") from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         _check_header(next(reader, []))
@@ -103,6 +106,13 @@ def _cell(value: object) -> str:
     return str(value)
 
 
+def _time(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is no time")
+    return value
+
+
 def _result(row: Sequence[str]) -> SessionResult:
     """Read one row; raises ValueError when it is not one."""
     if len(row) != len(COLUMNS):
@@ -111,10 +121,10 @@ def _result(row: Sequence[str]) -> SessionResult:
     return SessionResult(
         id=int(number),
         size=parse_decimal(size),
-        intended_start=float(intended_start),
-        connected=float(connected) if connected else None,
-        first_byte=float(first_byte) if first_byte else None,
-        end=float(end),
+        intended_start=_time(intended_start),
+        connected=_time(connected) if connected else None,
+        first_byte=_time(first_byte) if first_byte else None,
+        end=_time(end),
         pod=pod,
         node=node,
         attempts=int(attempts),

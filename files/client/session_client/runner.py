@@ -1,6 +1,7 @@
 """Opens the sessions: a thread for each one in flight, retries, and a clean stop on ^C."""
 
 import contextlib
+import queue
 import random
 import socket
 import struct
@@ -70,24 +71,24 @@ class _Run:
         self._attempts: dict[int, int] = {}
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
-        self._open = threading.Event()
+        self._running = 0
+        self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._gate = threading.Event()
         self._stop = threading.Event()
         self._started = time.monotonic()
 
     def outcome(self) -> Outcome:
-        threads: list[threading.Thread] = []
         interrupted = False
         try:
-            self._start_threads(threads)
+            self._start_threads()
             self._started = time.monotonic()
-            self._open.set()
-            for thread in threads:
-                thread.join()
+            self._gate.set()
+            self._wait()
         except KeyboardInterrupt:
             interrupted = True
-            self._abort(threads)
+            self._abort()
         except BaseException:
-            self._abort(threads)
+            self._abort()
             raise
         with self._lock:
             results = [
@@ -95,26 +96,39 @@ class _Run:
             ]
         return Outcome(results, interrupted)
 
-    def _start_threads(self, threads: list[threading.Thread]) -> None:
+    def _start_threads(self) -> None:
         """Start every thread before the first session: starting them is no part of what is measured."""
         count = min(self._plan.concurrency, len(self._requests))
         usual = threading.stack_size(STACK_BYTES)
         try:
             for _ in range(count):
-                thread = threading.Thread(target=self._work, daemon=True)
-                thread.start()
-                threads.append(thread)
+                threading.Thread(target=self._work, daemon=True).start()
+                self._running += 1
         except RuntimeError:
             raise CannotRunError(
-                f"the system gave {len(threads)} of {count} threads: bound the sessions in flight with "
-                f"--concurrency {max(1, len(threads) // 2)}, or raise its limit of threads"
+                f"the system gave {self._running} of {count} threads: bound the sessions in flight with "
+                f"--concurrency {max(1, self._running // 2)}, or raise its limit of threads"
             ) from None
         finally:
             threading.stack_size(usual)
 
+    def _wait(self, seconds: float | None = None) -> None:
+        """Wait for the threads. (Thread.join takes a running one for ended once a signal interrupted it.)"""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        with contextlib.suppress(queue.Empty):
+            while self._running:
+                self._ended.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
+                self._running -= 1
+
     def _work(self) -> None:
-        """Take one request after the other until there is none."""
-        self._open.wait()
+        self._gate.wait()
+        try:
+            self._take_requests()
+        finally:
+            self._ended.put(None)
+
+    def _take_requests(self) -> None:
+        """Run one request after the other until there is none."""
         while True:
             # Taking and dialling under one lock makes the order of arrival the order of the requests.
             with self._lock:
@@ -169,17 +183,15 @@ class _Run:
                         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 connection.close()
 
-    def _abort(self, threads: Sequence[threading.Thread]) -> None:
+    def _abort(self) -> None:
         """Open no further session, end those in flight and wait a little for their threads."""
         self._stop.set()
-        self._open.set()
+        self._gate.set()
         with self._lock:
             for connection in self._connections:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads from it
-        deadline = time.monotonic() + _SECONDS_TO_STOP
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        self._wait(_SECONDS_TO_STOP)
 
     def _unfinished(self, request: Request) -> SessionResult:
         attempts = self._attempts.get(request.id, 0)

@@ -117,11 +117,12 @@ def _await_connection(
     connection: socket.socket, limits: TimeLimits, clock: Clock, deadline: float | None
 ) -> None:
     """Wait until a dialled connection stands."""
-    wait = limits.connect if deadline is None else min(limits.connect, _left(deadline, clock) or 0)
+    left = _left(deadline, clock)
     poller = select.poll()
     poller.register(connection, select.POLLOUT)
-    if not poller.poll(wait * 1000):
-        raise SessionError(f"not connected within {wait:g} s")
+    if not poller.poll(1000 * min(limits.connect, limits.connect if left is None else left)):
+        bound = min(limits.connect, limits.session or limits.connect)
+        raise SessionError(f"not connected within {bound:g} s")
     code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
         raise OSError(code, os.strerror(code))

@@ -137,7 +137,8 @@ def service_intervals(
     possible = []  # (pod, arrival, earliest start, size, end)
     for pod, served in by_pod.items():
         previous = -math.inf
-        for end, arrival, size in sorted(served):
+        # Of two that ended together the longer was first: the other can only have taken no time.
+        for end, arrival, size in sorted(served, key=lambda session: (session[0], -session[2])):
             possible.append((pod, arrival, max(arrival, previous), size, end))
             previous = end
     overhead = min((end - size - earliest for _, _, earliest, size, end in possible), default=0.0)

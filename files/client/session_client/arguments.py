@@ -1,0 +1,210 @@
+"""The options of the command, their types and what is said about a wrong one."""
+
+import argparse
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from session_client.address import split_address
+from session_client.figures import FIGURE_NAMES
+from session_client.requests import DEFAULT_SIZES, parse_decimal
+from session_client.thresholds import Threshold, parse_threshold
+
+if TYPE_CHECKING:
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+LONGEST_TIMEOUT = 10**6
+"""Seconds, about eleven days; the system's own timers end soon after."""
+
+EXIT_CODES = """exit codes:
+  0    all sessions done
+  1    some sessions failed
+  2    could not run, or bad arguments
+  3    all sessions done, but a --fail-if threshold was missed
+  130  interrupted; the results so far are written
+"""
+
+
+_Value = TypeVar("_Value")
+
+Command = Callable[[argparse.Namespace], int]
+"""What a subcommand does with its arguments; returns the exit code."""
+
+
+def make_parser(run: Command, record: Command) -> argparse.ArgumentParser:
+    """Return the parser; what it parses carries the function to call as `command`."""
+    parser = argparse.ArgumentParser(
+        prog="session-client",
+        description="Opens TCP sessions to single-threaded pods and measures how they were spread.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands, run)
+    _add_record(commands, record)
+    return parser
+
+
+def _add_run(commands: "_Commands", command: Command) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="open the sessions and measure them",
+        description="Opens all sessions at once, each in a thread of its own: sends the number of seconds,\n"
+        "reads the pod's name until the server closes. Writes sessions.csv and client.txt.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command=command)
+    option = parser.add_argument
+    option(
+        "--address",
+        type=_address,
+        required=True,
+        metavar="HOST:PORT",
+        help="where the sessions go; [::1]:5501 for IPv6",
+    )
+    option(
+        "--results",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for sessions.csv and client.txt; made when missing",
+    )
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument(
+        "--sizes",
+        default=DEFAULT_SIZES,
+        metavar="2,3,5",
+        help="seconds of each session (default: %(default)s)",
+    )
+    sizes.add_argument(
+        "--sizes-file", type=Path, metavar="FILE", help="read the sizes from a file; # starts a comment"
+    )
+    option(
+        "--order-seed", type=_whole(0), metavar="N", help="shuffle the sizes; the same N gives the same order"
+    )
+    option(
+        "--time-scale",
+        type=_time_scale,
+        default=Decimal(1),
+        metavar="F",
+        help="send sizes x F, to try things out quickly (default: 1)",
+    )
+    option("--concurrency", type=_whole(1), metavar="N", help="sessions in flight at most (default: all)")
+    option(
+        "--timeout",
+        type=_timeout,
+        default=0.0,
+        metavar="S",
+        help="seconds an attempt may take from dialling to the end of the reply; 0: any time (default: 0)",
+    )
+    option(
+        "--connect-timeout",
+        type=_connect_timeout,
+        default=30.0,
+        metavar="S",
+        help="seconds to connect (default: 30)",
+    )
+    option(
+        "--retries",
+        type=_whole(0),
+        default=0,
+        metavar="N",
+        help="open a failed session again up to N times (default: 0)",
+    )
+    option(
+        "--replicas",
+        type=_whole(1),
+        metavar="M",
+        help="pods there are, for the bounds (default: the pods seen)",
+    )
+    option(
+        "--fail-if",
+        type=_threshold,
+        action="append",
+        default=[],
+        metavar="CONDITION",
+        help="exit with 3 when this is so, for example 'ratio>1.2'; may be given several times",
+    )
+    option("--quiet", action="store_true", help="no progress display")
+
+
+def _add_record(commands: "_Commands", command: Command) -> None:
+    parser = commands.add_parser(
+        "record",
+        help="add a measurement's figures to run.json",
+        description="Adds the figures of RUN/NAME/sessions.csv to RUN/run.json, which is made when missing.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command=command)
+    option = parser.add_argument
+    option("run", type=Path, metavar="RUN", help="folder of the run")
+    option("--measurement", required=True, metavar="NAME", help="folder of the measurement inside it")
+    option("--dispatch", required=True, metavar="D", help="how sessions met pods, for example nodeport")
+    option("--order", required=True, metavar="O", help="order of the queue, for example fifo")
+    option("--address", type=_address, required=True, metavar="HOST:PORT", help="where the sessions went")
+    option("--replicas", type=_whole(1), required=True, metavar="M", help="pods there were")
+    option(
+        "--time-scale", type=_time_scale, default=Decimal(1), metavar="F", help="as given to run (default: 1)"
+    )
+    option("--seed", type=_whole(0), metavar="N", help="seed of the order, if any")
+    option("--environment", type=Path, metavar="FILE", help="JSON object that says what it was measured on")
+    option("--pods", type=Path, metavar="FILE", help="`kubectl get pods -o json`, to fill in the node column")
+
+
+def _typed(convert: Callable[[str], _Value]) -> Callable[[str], _Value]:
+    """Make the sentence of a ValueError one that argparse prints, where it would put its own."""
+
+    def typed(text: str) -> _Value:
+        try:
+            return convert(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return typed
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def whole(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= 2**63):
+            raise ValueError(f"{text!r} is not a whole number from {least} on")
+        return int(text)
+
+    return _typed(whole)
+
+
+@_typed
+def _address(text: str) -> tuple[str, int]:
+    return split_address(text)
+
+
+@_typed
+def _time_scale(text: str) -> Decimal:
+    value = parse_decimal(text)
+    if not 0 < value <= 1000:
+        raise ValueError(f"{text!r} is not above 0 and at most 1000")
+    return value
+
+
+@_typed
+def _timeout(text: str) -> float:
+    value = parse_decimal(text)
+    if value > LONGEST_TIMEOUT:
+        raise ValueError(f"{text!r} is more than {LONGEST_TIMEOUT} seconds")
+    return float(value)
+
+
+@_typed
+def _connect_timeout(text: str) -> float:
+    value = _timeout(text)
+    if value <= 0:
+        raise ValueError(f"{text!r} is not above 0: a connection must stand some time")
+    return value
+
+
+@_typed
+def _threshold(text: str) -> Threshold:
+    return parse_threshold(text, FIGURE_NAMES)
