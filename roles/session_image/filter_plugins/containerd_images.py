@@ -1,0 +1,96 @@
+"""Filters that read containerd's list of images, as `ctr image ls` prints it.
+
+containerd names an image several times: by its reference, and, through its Kubernetes plug-in, by `sha256:`
+and the digest of its configuration, which is the id that the kubelet and older versions of Docker show. Both
+rows carry the same digest, that of the manifest; so they tell which configuration a reference stands for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+PINNED = "io.cri-containerd.pinned=pinned"
+"""Label that keeps an image from the kubelet's garbage collection."""
+
+
+class Row(NamedTuple):
+    """One line of the list."""
+
+    name: str
+    digest: str
+    platforms: frozenset[str]
+    labels: frozenset[str]
+
+
+def parse_images(listing: str) -> list[Row]:
+    """Return the rows of `ctr image ls`.
+
+    Its columns are REF, TYPE, DIGEST, SIZE (a number and a unit), PLATFORMS and LABELS (`-` for none).
+
+    Raises ValueError for a line that is not of that form.
+    """
+    rows = []
+    for line in listing.splitlines():
+        columns = line.split()
+        if not columns or columns[:2] == ["REF", "TYPE"]:
+            continue
+        if len(columns) != 7 or not columns[2].startswith("sha256:"):
+            raise ValueError(f"not a line of `ctr image ls`: {line!r}")
+        name, _, digest, _, _, platforms, labels = columns
+        rows.append(Row(name, digest, frozenset(platforms.split(",")), frozenset(labels.split(","))))
+    return rows
+
+
+def containerd_image(listing: str, reference: str, image_id: str, platform: str) -> dict[str, Any]:
+    """Compare what containerd has under a reference with the image that was built.
+
+    Returns `problems`, one sentence each and none when the right image is there, and `pinned`. An empty
+    image_id (unknown) is not compared.
+    """
+    rows = {row.name: row for row in parse_images(listing)}
+    found = rows.get(reference)
+    if found is None:
+        return {"problems": [f"containerd has no image {reference}"], "pinned": False}
+    problems = []
+    if platform not in found.platforms:
+        problems.append(f"{reference} is for {', '.join(sorted(found.platforms))}, not for {platform}")
+    if image_id and (image_id not in rows or rows[image_id].digest != found.digest):
+        problems.append(f"{reference} is not the image that was built, {image_id}")
+    return {"problems": problems, "pinned": PINNED in found.labels}
+
+
+def containerd_tags(listing: str, repository: str) -> list[str]:
+    """Return the references of a repository that bear a content hash, twelve hexadecimal digits.
+
+    Tags of another form are somebody else's.
+    """
+    pattern = re.compile(re.escape(repository) + ":[0-9a-f]{12}")
+    return [row.name for row in parse_images(listing) if pattern.fullmatch(row.name)]
+
+
+def containerd_names(listing: str, references: Sequence[str]) -> list[str]:
+    """Return every name under which containerd holds the images of these references.
+
+    These are the references that are there and the ids that no other reference stands for: as long as one
+    name is left, containerd keeps the image.
+    """
+    rows = parse_images(listing)
+    asked = [row for row in rows if row.name in references]
+    others = {row.digest for row in rows if row not in asked and not row.name.startswith("sha256:")}
+    digests = {row.digest for row in asked} - others
+    ids = [row.name for row in rows if row.name.startswith("sha256:") and row.digest in digests]
+    return [row.name for row in asked] + ids
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters by name."""
+        return {
+            "containerd_image": containerd_image,
+            "containerd_tags": containerd_tags,
+            "containerd_names": containerd_names,
+        }

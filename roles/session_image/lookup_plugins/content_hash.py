@@ -1,0 +1,133 @@
+"""Lookup plugin: the hash of a Docker build context, a pure function of the files that the build sees."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.plugins.lookup import LookupBase
+
+DOCUMENTATION = """
+name: content_hash
+short_description: Hash of a Docker build context
+description:
+  - SHA-256 over the relative path, the executable bit and the bytes of each file of a build context that its
+    C(.dockerignore) does not exclude, and over further strings. Modification times, owners, the order of
+    files and empty folders do not matter.
+  - The C(Dockerfile) counts even when it is excluded, because the build reads it all the same.
+  - "Of the syntax of C(.dockerignore) these are understood, with Docker's meaning: comments, C(*), C(?),
+    C(**), a leading and a trailing slash, and C(!) for exceptions. The last match wins, and a match of a
+    folder holds for what is in it. Character classes and backslashes are refused."
+  - Symbolic links and other special files are refused unless they are excluded.
+options:
+  _terms:
+    description: The folder of the build context, on the controller. One.
+    required: true
+  extra:
+    description: Further strings that decide what is built, such as the reference of the base image.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = """
+- ansible.builtin.debug:
+    msg: "{{ lookup('content_hash', 'files/server', extra=['python:3.13-slim-bookworm']) }}"
+"""
+
+RETURN = """
+_raw:
+  description: The hash, 64 hexadecimal digits.
+  type: list
+  elements: str
+"""
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    """Translate one pattern of a .dockerignore, cleaned of `!` and outer slashes."""
+    parts = {"**/": r"(?:.*/)?", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
+    tokens = re.findall(r"\*\*/|\*\*|\*|\?|[^*?]+", pattern)
+    return re.compile("".join(parts.get(token, re.escape(token)) for token in tokens))
+
+
+class Ignore:
+    """The rules of a .dockerignore."""
+
+    def __init__(self, text: str) -> None:
+        """Read the rules; raises ValueError for syntax that is not understood."""
+        self._rules: list[tuple[re.Pattern[str], bool]] = []
+        for line in map(str.strip, text.splitlines()):
+            if not line or line.startswith("#"):
+                continue
+            if set(line) & set("[]\\"):
+                raise ValueError(
+                    f"the pattern {line!r} is beyond what is understood: use *, **, ? and ! only"
+                )
+            pattern = str(PurePosixPath("/" + line.removeprefix("!").strip().strip("/")))[1:]
+            self._rules.append((_expression(pattern), not line.startswith("!")))
+
+    def excludes(self, path: PurePosixPath) -> bool:
+        """Tell whether the file at this path, relative to the context, is left out of the build."""
+        excluded = False
+        for expression, verdict in self._rules:
+            if any(expression.fullmatch(str(part)) for part in (path, *path.parents)):
+                excluded = verdict
+        return excluded
+
+
+def context_files(context: Path) -> list[Path]:
+    """Return the files that the build gets to see, in a fixed order.
+
+    Raises ValueError when the folder is no build context, or holds what cannot be hashed.
+    """
+    if not (context / "Dockerfile").is_file():
+        raise ValueError(f"{context} is not a folder with a Dockerfile")
+    ignore_file = context / ".dockerignore"
+    ignore = Ignore(ignore_file.read_text(encoding="utf-8") if ignore_file.exists() else "")
+    files = []
+    for path in context.rglob("*"):
+        relative = PurePosixPath(path.relative_to(context).as_posix())
+        plain_folder = path.is_dir() and not path.is_symlink()
+        if plain_folder or (ignore.excludes(relative) and str(relative) != "Dockerfile"):
+            continue
+        if path.is_symlink() or not path.is_file():
+            raise ValueError(
+                f"{path} is not a regular file: replace it by one, or exclude it in .dockerignore"
+            )
+        files.append(path)
+    return sorted(files, key=lambda path: path.relative_to(context).as_posix())
+
+
+def content_hash(context: Path, extra: Iterable[str] = ()) -> str:
+    """Return the hash of a build context and of further strings, as 64 hexadecimal digits.
+
+    Raises ValueError as context_files does, OSError when a file cannot be read.
+    """
+    files = [
+        [
+            path.relative_to(context).as_posix(),
+            bool(path.stat().st_mode & 0o100),
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+        ]
+        for path in context_files(context)
+    ]
+    return hashlib.sha256(json.dumps([list(extra), files]).encode()).hexdigest()
+
+
+class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible ships no types
+    """What Ansible calls."""
+
+    def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
+        """Return the hash as a list of one."""
+        self.set_options(var_options=variables, direct=kwargs)
+        if len(terms) != 1:
+            raise AnsibleError(f"content_hash takes one folder, got {len(terms)}")
+        try:
+            return [content_hash(Path(terms[0]), map(str, self.get_option("extra")))]
+        except (OSError, ValueError) as error:
+            raise AnsibleError(f"The content of the image cannot be hashed: {error}") from error
