@@ -31,12 +31,12 @@ def require(sessions: int) -> None:
 
 
 def require_threads(sessions: int, limits: Iterable[ThreadLimit]) -> None:
-    """Make sure that none of the limits is in the way of a thread for each session; raises as require does."""
+    """Make sure that no limit is in the way of a thread for each session; raises as require does."""
     limit = min(limits, key=lambda limit: limit.room, default=None)
     if limit and sessions + SPARE > limit.room:
         raise CannotRunError(
-            f"{sessions} sessions at once need a thread each, and {limit.name} leaves room for "
-            f"{limit.room}: use --concurrency {max(1, limit.room - SPARE)}, or raise the limit ({limit.remedy})"
+            f"{sessions} sessions at once need a thread each, and {limit.name} leaves room for {limit.room}: "
+            f"use --concurrency {max(1, limit.room - SPARE)}, or raise the limit ({limit.remedy})"
         )
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -51,8 +52,7 @@ def shown(
 
     Silent when quiet, or when stderr is no terminal. NO_COLOR is honoured by the display itself.
     """
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
+    if quiet or not sys.stderr.isatty():  # Console.is_terminal would believe FORCE_COLOR
         yield lambda _: None
         return
     columns = (
@@ -66,7 +66,7 @@ def shown(
     # Standard output belongs to the results alone: it must not pass through the display.
     display = Progress(
         *columns,
-        console=console,
+        console=Console(stderr=True),
         transient=True,
         refresh_per_second=4,
         redirect_stdout=False,

@@ -70,13 +70,13 @@ def record(
         "address": measurement.address,
         "summary": dict(measurement.summary),
     }
-    folders = [held["folder"] for held in run["measurements"]]
+    folders = [held.get("folder") for held in run["measurements"]]
     if measurement.folder in folders:
         run["measurements"][folders.index(measurement.folder)] = entry
     else:
         run["measurements"].append(entry)
     run["environment"] |= environment
-    write_whole(path, json.dumps(run, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_whole(path, json.dumps(run, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path, what: str) -> Any:
@@ -85,7 +85,7 @@ def read_json(path: Path, what: str) -> Any:
     Raises CannotRunError when it cannot be read or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
     except OSError as error:
         raise CannotRunError(f"cannot read {what} {path}: {error.strerror}") from None
     except ValueError as error:
@@ -121,6 +121,10 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path} is no record of schema version {SCHEMA_VERSION}: move it away and record again"
         )
     return run
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
 
 
 def _number(value: Decimal) -> int | float:

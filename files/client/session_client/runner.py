@@ -113,7 +113,8 @@ class _Run:
             threading.stack_size(usual)
 
     def _wait(self, seconds: float | None = None) -> None:
-        """Wait for the threads. (Thread.join takes a running one for ended once a signal interrupted it.)"""
+        """Wait for the threads to end, so many seconds at most."""
+        # Thread.join() does not serve: once a signal interrupted it, it takes a running thread for ended.
         deadline = None if seconds is None else time.monotonic() + seconds
         with contextlib.suppress(queue.Empty):
             while self._running:

@@ -345,6 +345,10 @@ def test_no_color_leaves_the_colours_out(short_run: list[str]) -> None:
     assert not re.search(r"\x1b\[[0-9;]*(3[0-9]|38;5)[0-9;]*m", shown)
 
 
+def test_without_a_terminal_there_is_no_progress(client: Client, short_run: list[str]) -> None:
+    assert client(*short_run, env=os.environ | {"FORCE_COLOR": "1"}).stderr == ""
+
+
 def test_quiet_shows_nothing(short_run: list[str]) -> None:
     code, stdout, shown = run_on_terminal([*short_run, "--quiet"])
     assert (code, shown) == (0, "")

@@ -168,6 +168,7 @@ def test_nodes_are_filled_in(record: Client, run_folder: Path, form: str) -> Non
         ("pods", None, "cannot read the list of pods"),
         ("environment", "[]", "is no JSON object"),
         ("environment", "nonsense", "is not JSON"),
+        ("environment", '{"load": NaN}', "is not JSON: NaN is no JSON value"),
         ("environment", None, "cannot read the environment"),
     ],
 )
