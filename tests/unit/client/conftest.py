@@ -14,8 +14,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from session_client.cli import main
 from session_client.results import SessionResult
+
+# A busy machine is no failure: examples may take any time.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 SERVER = Path(__file__).parents[3] / "files/server/server.py"
 

@@ -35,7 +35,7 @@ def test_the_columns_are_those_of_the_contract() -> None:
     assert ",".join(COLUMNS) == "id,size,intended_start,connected,first_byte,end,pod,node,attempts,error"
 
 
-@given(results=st.lists(results_seen, max_size=10))
+@given(results=st.lists(results_seen, max_size=5))
 def test_what_is_written_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, results: list[SessionResult]
 ) -> None:
