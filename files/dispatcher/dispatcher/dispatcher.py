@@ -1,0 +1,334 @@
+"""The dispatcher: accepts clients, has their sessions bound, keeps deadlines, drains at the end."""
+
+from __future__ import annotations
+
+import errno
+import resource
+import select
+import socket
+from collections.abc import Iterable
+
+from .core import Scheduler
+from .log import Log
+from .members import Endpoint, Pod, State
+from .metrics import Metrics, Outcome
+from .orders import Fair, Fifo, LongestFirst, Order
+from .probe import Probe
+from .reactor import Reactor
+from .session import Phase, Session, set_keepalive
+from .settings import Mode, OrderName, Settings
+from .snapshot import PodView, Snapshot, json_number
+from .timers import Timer
+
+ACCEPTS_A_TURN = 64
+SPARE_DESCRIPTORS = 64
+"""Kept for pods, the API, scrapes and the program's own files."""
+OUT_OF_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+PAUSE = 0.1
+"""How long nothing is accepted or bound after the system had no descriptor or memory left."""
+
+
+class Dispatcher:
+    """Everything here belongs to the thread that runs `run`; others reach it through `reactor.call`."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, log: Log, reactor: Reactor) -> None:
+        """Serve the clients of `listener` (listening, not blocking)."""
+        self.settings = settings
+        self.reactor = reactor
+        self.log = log
+        self.metrics = Metrics()
+        self.stream = settings.mode is Mode.STREAM
+        self.by_size = settings.order is OrderName.LONGEST_FIRST
+        self.draining = False
+        self.scheduler: Scheduler[Session] = Scheduler(
+            _order(settings),
+            gather=settings.gather if self.by_size else 0.0,
+            backoff=settings.backoff,
+            probe=settings.probe,
+        )
+        self.silent: Timer[Session] = Timer(settings.silence_limit)
+        self.connecting: Timer[Session] = Timer(settings.connect_timeout)
+        self.limit: Timer[Session] = Timer(settings.session_limit)
+        self.settled_in: Timer[Session] = Timer(10.0)
+        self.lingering: Timer[Session] = Timer(settings.linger)
+        self.probe_connecting: Timer[Probe] = Timer(settings.connect_timeout)
+        self.probe_unanswered: Timer[Probe] = Timer(10.0)
+        self._listener = listener
+        self._accepting = False
+        self._capacity = _descriptors() - SPARE_DESCRIPTORS
+        self._sessions: set[Session] = set()
+        self._numbers = 0
+        self._probes: dict[Pod[Session], Probe] = {}
+        self._paused_until = float("-inf")
+        self._no_pods_since = reactor.now
+        self._no_pods_check = float("inf")
+        self._stop_asked = False
+        self._drain_until = float("inf")
+        set_keepalive(listener)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    # The loop
+
+    def run(self) -> None:
+        """Serve until `stop` was called and the last session has ended, or the grace period has."""
+        self._start_accepting()
+        if self.settings.no_pods_limit:
+            self._no_pods_check = self.reactor.now
+        while not (self.draining and not self._sessions):
+            self.reactor.turn(self._wake_at())
+            self._turn()
+        for probe in list(self._probes.values()):
+            probe.cancel()
+        self.log.write("stopped")
+        self.log.flush()
+
+    def stop(self) -> None:
+        """Begin to drain, soon. May be called from a signal handler."""
+        self._stop_asked = True
+        self.reactor.wake()
+
+    def _turn(self) -> None:
+        now = self.reactor.now
+        if self._stop_asked and not self.draining:
+            self._drain()
+        for session in self.silent.expired(now):
+            session.leave()
+        for session in self.connecting.expired(now):
+            session.connect_timed_out()
+        for session in self.limit.expired(now):
+            session.overtime(f"the session took longer than {self.settings.session_limit:g} seconds")
+        for session in self.settled_in.expired(now):
+            session.keep_pod_alive()
+        for session in self.lingering.expired(now):
+            session.close()
+        for probe in self.probe_connecting.expired(now):
+            probe.timed_out()
+        for probe in self.probe_unanswered.expired(now):
+            self._warn_unanswered(probe)
+        if now >= self._no_pods_check:
+            self._check_for_pods(now)
+        if self._paused_until <= now:
+            if not self._accepting and not self.draining and len(self._sessions) < self._capacity:
+                self._start_accepting()
+            for pod in self.scheduler.probes_due(now):
+                self._probe(pod)
+            while (pair := self.scheduler.next_pair(now)) is not None:
+                pair[0].start(pair[1])
+                if self._paused_until > now:
+                    break
+        if self.draining and now >= self._drain_until:
+            for session in list(self._sessions):
+                session.close()
+        if self.log.pending:
+            self.log.flush()
+
+    def _wake_at(self) -> float:
+        timers = (
+            self.silent, self.connecting, self.limit, self.settled_in, self.lingering,
+            self.probe_connecting, self.probe_unanswered,
+        )  # fmt: skip
+        wake = min(min(timer.next_at() for timer in timers), self._no_pods_check, self._drain_until)
+        if self._paused_until > self.reactor.now:
+            return min(wake, self._paused_until)
+        wake = min(wake, self.scheduler.wake_at())
+        # A reader of the log that has stalled is looked at again now and then.
+        return min(wake, self.reactor.now + PAUSE) if self.log.pending else wake
+
+    # Clients
+
+    def _start_accepting(self) -> None:
+        self._accepting = True
+        self.reactor.add(self._listener.fileno(), select.EPOLLIN, self._accept)
+
+    def _stop_accepting(self) -> None:
+        if self._accepting:
+            self._accepting = False
+            self.reactor.remove(self._listener.fileno())
+
+    def _accept(self, _mask: int) -> None:
+        for _ in range(ACCEPTS_A_TURN):
+            if len(self._sessions) >= self._capacity:
+                self._stop_accepting()  # the others wait in the kernel until a session has ended
+                return
+            try:
+                client, address = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in OUT_OF_DESCRIPTORS:
+                    self.out_of_sockets(error)
+                    self._stop_accepting()
+                return  # else that client has left already
+            self._numbers += 1
+            session = Session(self, self._numbers, client, address[0], address[1])
+            self._sessions.add(session)
+            session.begin()
+
+    def submit(self, session: Session) -> None:
+        """Queue a session whose first byte has come."""
+        if self.draining:
+            session.refuse(Outcome.SHUTDOWN, "the queue is shutting down; try again")
+        elif self.scheduler.waiting_count >= self.settings.max_waiting:
+            session.refuse(
+                Outcome.REFUSED,
+                f"{self.settings.max_waiting} sessions are waiting, which is the limit; try again later",
+            )
+        else:
+            self.scheduler.submit(session, self.reactor.now)
+
+    def closed(self, session: Session) -> None:
+        """Forget a session."""
+        self._sessions.discard(session)
+
+    def record(self, session: Session, outcome: Outcome, reason: str, reply_bytes: int) -> None:
+        """Count a session's outcome and log it."""
+        now = self.reactor.now
+        self.metrics.outcomes[outcome] += 1
+        if outcome is Outcome.SILENT:
+            return  # no session has begun; scanners and health checks would fill the log
+        fields: dict[str, object] = {}
+        pod = session.pod
+        if pod is not None:
+            wait, service = session.bound_at - session.queued_at, now - session.bound_at
+            self.metrics.wait.observe(wait)
+            self.metrics.service.observe(service)
+            fields = {
+                "pod": pod.endpoint.name,
+                "pod_address": pod.endpoint.address,
+                "service": round(service, 6),
+            }
+        else:
+            wait = now - session.queued_at
+        if reason:
+            fields["reason"] = reason
+        self.log.write(
+            "session",
+            id=session.id,
+            client=session.peer,
+            outcome=outcome.value,
+            size=json_number(session.size),
+            wait=round(wait, 6),
+            attempts=session.attempts,
+            reply_bytes=reply_bytes,
+            **fields,
+        )
+
+    def out_of_sockets(self, error: OSError) -> None:
+        """Pause: the system has no descriptors or memory for another connection."""
+        self._paused_until = self.reactor.now + PAUSE
+        self.log.write("out_of_sockets", reason=error.strerror or str(error), sessions=len(self._sessions))
+
+    # Pods
+
+    def set_members(self, endpoints: Iterable[Endpoint]) -> None:
+        """Make these the pods."""
+        endpoints = tuple(endpoints)
+        for pod in self.scheduler.set_members(endpoints, self.reactor.now):
+            if pod.session is not None:
+                pod.session.pod_broke("another pod has its address")
+        for pod, probe in list(self._probes.items()):
+            if pod.state is not State.PROBING:
+                del self._probes[pod]
+                probe.cancel()
+        self.log.write("members", pods=[f"{each.name} {each.address}" for each in endpoints if each.usable])
+
+    def _probe(self, pod: Pod[Session]) -> None:
+        self._probes[pod] = probe = Probe(self, pod)
+        probe.start()
+
+    def probed(self, probe: Probe, *, answered: bool, reason: str) -> None:
+        """Take a probe's result."""
+        pod = probe.pod
+        del self._probes[pod]
+        self.metrics.probes[answered] += 1
+        if answered:
+            self.scheduler.answered(pod, self.reactor.now)
+            return
+        self.scheduler.failed(pod, self.reactor.now)
+        if pod.failures == 1:
+            self.log.write("pod_refused", pod=pod.endpoint.name, reason=reason, failures=pod.failures)
+
+    def _warn_unanswered(self, probe: Probe) -> None:
+        self.log.write(
+            "probe_unanswered",
+            pod=probe.pod.endpoint.name,
+            reason="it works on a session from elsewhere, or does not close when its client does; "
+            "in the second case use --no-probe",
+        )
+
+    def _check_for_pods(self, now: float) -> None:
+        """Send sessions away that have waited too long without a pod to hope for."""
+        limit = self.settings.no_pods_limit
+        self._no_pods_check = now + min(limit / 10, 1.0)
+        if self.scheduler.has_pods():
+            self._no_pods_since = now
+        elif now - self._no_pods_since >= limit:
+            for session in [each for each in self.scheduler.waiting() if now - each.queued_at >= limit]:
+                self.scheduler.withdraw(session)
+                session.refuse(
+                    Outcome.NO_PODS, f"there has been no pod for {limit:g} seconds; try again later"
+                )
+
+    # The end, and a look from outside
+
+    def _drain(self) -> None:
+        self.draining = True
+        self._drain_until = self.reactor.now + self.settings.grace
+        self.log.write(
+            "draining",
+            waiting=self.scheduler.waiting_count,
+            running=self.scheduler.busy_count,
+            grace=self.settings.grace,
+        )
+        # What the kernel has accepted for us would be reset without a word.
+        self._accept(0)
+        self._stop_accepting()
+        self._listener.close()
+        for session in list(self.scheduler.waiting()):
+            self.scheduler.withdraw(session)
+            session.refuse(Outcome.SHUTDOWN, "the queue is shutting down; try again")
+        for session in [each for each in self._sessions if each.phase is Phase.SILENT]:
+            session.leave()
+
+    def snapshot(self) -> Snapshot:
+        """Return the state at this moment."""
+        return Snapshot(
+            now=self.reactor.now,
+            settings={
+                "mode": self.settings.mode.value,
+                "order": self.settings.order.value,
+                "fair": self.settings.fair,
+            },
+            draining=self.draining,
+            pods=[_view(pod) for pod in self.scheduler.pods()],
+            waiting=list(self.scheduler.waiting()),
+            silent=len(self.silent),
+            log_lines_dropped=self.log.dropped,
+        )
+
+
+def _view(pod: Pod[Session]) -> PodView:
+    return PodView(
+        name=pod.endpoint.name,
+        address=pod.endpoint.address,
+        state=pod.state,
+        since=pod.since,
+        ready=pod.endpoint.ready,
+        terminating=pod.endpoint.terminating or not pod.member,
+        failures=pod.failures,
+        served=pod.served,
+        session=pod.session,
+    )
+
+
+def _order(settings: Settings) -> Order[Session]:
+    def plain() -> Order[Session]:
+        if settings.order is OrderName.LONGEST_FIRST:
+            return LongestFirst(settings.age_limit)
+        return Fifo()
+
+    return Fair(plain) if settings.fair else plain()
+
+
+def _descriptors() -> int:
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

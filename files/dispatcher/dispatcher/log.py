@@ -1,0 +1,69 @@
+"""Structured log: one JSON object a line on standard output, which never holds up a session."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import time
+from collections import deque
+from datetime import UTC, datetime
+
+MOST_LINES = 100_000
+"""Lines kept while the reader does not read; the oldest are dropped beyond, and counted."""
+
+
+class Log:
+    """Collects lines; `flush` writes as many as the reader takes.
+
+    For one thread; others hand their lines over through Reactor.call.
+    """
+
+    def __init__(self, fd: int = 1) -> None:
+        """Write to a file descriptor, which stays as it is: others may share it."""
+        self._fd = fd
+        self._encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(", ", ": ")).encode
+        self._lines: deque[str] = deque()
+        self._rest = b""
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLOUT)
+        self._second = 0
+        self._time = ""
+        self.dropped = 0
+        """Lines lost because nobody read them."""
+
+    def write(self, event: str, **fields: object) -> None:
+        """Add a line: its time, the event and the fields."""
+        if len(self._lines) >= MOST_LINES:
+            self._lines.popleft()
+            self.dropped += 1
+        self._lines.append(self._encode({"time": self._now(), "event": event} | fields))
+
+    @property
+    def pending(self) -> bool:
+        """Whether lines wait to be written."""
+        return bool(self._lines or self._rest)
+
+    def flush(self) -> None:
+        """Write what the descriptor takes without blocking."""
+        while self._lines or self._rest:
+            if not self._rest:
+                self._rest = ("\n".join(self._lines) + "\n").encode()
+                self._lines.clear()
+            if not self._poll.poll(0):
+                return
+            # A pipe that is ready takes PIPE_BUF bytes without blocking.
+            try:
+                written = os.write(self._fd, self._rest[: select.PIPE_BUF])
+            except BlockingIOError:
+                return
+            except OSError:  # the reader has gone: sessions go on
+                written = len(self._rest)
+            self._rest = self._rest[written:]
+
+    def _now(self) -> str:
+        now = time.time()
+        if int(now) != self._second:
+            self._second = int(now)
+            self._time = datetime.fromtimestamp(self._second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._time}.{int(now % 1 * 1000):03d}+00:00"
