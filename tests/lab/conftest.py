@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventory" / "lab"
+SHORT_RUN = ("-e", '{"session_client_sizes": [1, 2, 3, 1, 2], "session_client_time_scale": 0.05}')
 RECAP_LINE = re.compile(r"^(?P<host>\S+)\s+: (?P<counts>ok=\d+ .*)$", re.MULTILINE)
 
 
@@ -81,3 +82,38 @@ def playbook() -> Playbook:
         return Outcome(done.returncode, done.stdout)
 
     return run
+
+
+OnNode = Callable[[str], subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def on_node() -> OnNode:
+    """Run a shell command as root on lab1, past SSH and Ansible: the tests' own eyes and hands."""
+
+    def run(script: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["docker", "exec", "lab1", "bash", "-c", script],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def bare_hosts(playbook: Playbook) -> None:
+    """The lab's hosts without anything of the bundle, whatever an earlier run left."""
+    assert playbook("playbooks/reset.yml", "-e", "confirm=true").returncode == 0
+
+
+@pytest.fixture(scope="session")
+def deployed(playbook: Playbook, on_node: OnNode) -> None:
+    """The server deployed and answering, as full_run.yml leaves it."""
+    if (
+        on_node("/snap/bin/microk8s kubectl rollout status -n sessions deployment/singlethread").returncode
+        != 0
+    ):
+        assert playbook("playbooks/full_run.yml", *SHORT_RUN).returncode == 0

@@ -1,0 +1,112 @@
+"""The experiment end to end, from a bare host to its results, and once more with nothing to do."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import stat
+
+import pytest
+from conftest import INVENTORY, ROOT, SHORT_RUN, OnNode, Outcome, Playbook
+
+SIZES = [2, 3, 5, 1, 10, 3, 7, 15, 3, 1, 8, 3, 5, 4]
+COLUMNS = [
+    "id",
+    "size",
+    "intended_start",
+    "connected",
+    "first_byte",
+    "end",
+    "pod",
+    "node",
+    "attempts",
+    "error",
+]
+SENTENCE = re.compile(
+    r"^(\d+) processed on (singlethread-[a-z0-9]+-[a-z0-9]{5}) after (\d+\.\d{9}) seconds\.$", re.M
+)
+LATEST = ROOT / "results" / "latest"
+
+
+@pytest.fixture(scope="module")
+def first_run(bare_hosts: None, playbook: Playbook) -> Outcome:
+    done = playbook("playbooks/full_run.yml")
+    assert done.returncode == 0
+    return done
+
+
+def test_check_mode_on_a_bare_host_changes_nothing(
+    bare_hosts: None, playbook: Playbook, on_node: OnNode
+) -> None:
+    done = playbook("playbooks/full_run.yml", "--check")
+    assert done.returncode == 0
+    assert on_node("test -e /snap/bin/microk8s").returncode != 0
+    assert not (INVENTORY / ".kubeconfig").exists()
+
+
+def test_every_session_is_answered_by_a_pod_of_the_deployment(first_run: Outcome) -> None:
+    with (LATEST / "nodeport" / "sessions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == COLUMNS
+    assert [float(row["size"]) for row in rows] == SIZES
+    assert [row["error"] for row in rows] == [""] * len(SIZES)
+    pods = {
+        pod["metadata"]["name"] for pod in json.loads((LATEST / "cluster" / "pods.json").read_text())["items"]
+    }
+    assert {row["pod"] for row in rows} <= pods
+    assert len(pods) == 5
+    assert {row["node"] for row in rows} == {"lab1"}
+
+
+def test_the_printed_lines_are_the_first_experiments_own(first_run: Outcome) -> None:
+    sentences = SENTENCE.findall((LATEST / "nodeport" / "client.txt").read_text())
+    assert [int(size) for size, _, _ in sentences] == SIZES
+    for size, pod, _ in sentences:
+        assert f"{size} processed on {pod} after" in first_run.output
+
+
+def test_run_json_has_the_keys_of_the_contract(first_run: Outcome) -> None:
+    run = json.loads((LATEST / "run.json").read_text())
+    assert {
+        "schema_version",
+        "seed",
+        "time_scale",
+        "replicas",
+        "sizes",
+        "environment",
+        "measurements",
+    } <= run.keys()
+    assert run["sizes"] == SIZES
+    assert run["replicas"] == 5
+    (measurement,) = run["measurements"]
+    assert measurement["folder"] == "nodeport"
+    assert measurement["dispatch"] == "nodeport"
+    summary = measurement["summary"]
+    assert summary["lower_bound"] == 15
+    assert summary["makespan"] >= 15
+    assert summary["sessions_done"] == 14
+    assert summary["sessions_lost"] == summary["sessions_failed"] == summary["sessions_duplicated"] == 0
+
+
+def test_logs_and_events_are_gathered(first_run: Outcome) -> None:
+    assert len(list((LATEST / "cluster" / "logs").glob("singlethread-*.log"))) == 5
+    assert (LATEST / "cluster" / "events.txt").stat().st_size > 0
+
+
+def test_the_kubeconfig_is_for_its_owner_alone(first_run: Outcome) -> None:
+    assert stat.S_IMODE((INVENTORY / ".kubeconfig").stat().st_mode) == 0o600
+
+
+def test_a_second_run_changes_nothing(first_run: Outcome, playbook: Playbook) -> None:
+    before = LATEST.resolve()
+    second = playbook("playbooks/full_run.yml", *SHORT_RUN)
+    assert second.returncode == 0
+    assert set(second.changed.values()) == {0}
+    assert LATEST.resolve() != before
+
+
+def test_check_mode_on_a_finished_host_finds_nothing_to_do(first_run: Outcome, playbook: Playbook) -> None:
+    done = playbook("playbooks/full_run.yml", "--check")
+    assert done.returncode == 0
+    assert set(done.changed.values()) == {0}

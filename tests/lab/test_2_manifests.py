@@ -1,0 +1,84 @@
+"""The manifests against the lab's own API server: nothing is made but a namespace for the test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kubernetes import client, config  # type: ignore[import-untyped]
+
+from tests.render.rendering import ROOT, render
+
+KUBECONFIG = ROOT / "inventory" / "lab" / ".kubeconfig"
+NAMESPACE = "sessions-test-manifests"
+PATHS = {
+    "Namespace": "/api/v1/namespaces/",
+    "Deployment": f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/",
+    "Service": f"/api/v1/namespaces/{NAMESPACE}/services/",
+}
+
+
+class Api:
+    """Sends manifests as the role does, by server-side apply, with strict validation of fields."""
+
+    def __init__(self) -> None:
+        if not KUBECONFIG.is_file():
+            pytest.fail(f"There is no {KUBECONFIG}. Make the lab's cluster first: make run")
+        self._client = config.new_client_from_config(str(KUBECONFIG))
+
+    def apply(self, manifest: dict[str, Any], *, dry_run: bool = True) -> list[str]:
+        """Apply a manifest and return the API server's warnings; raises ApiException when it is refused."""
+        query = [("fieldManager", "test"), ("fieldValidation", "Strict"), ("force", "true")]
+        answer, _, headers = self._client.call_api(
+            PATHS[manifest["kind"]] + manifest["metadata"]["name"],
+            "PATCH",
+            query_params=query + ([("dryRun", "All")] if dry_run else []),
+            header_params={"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"},
+            body=manifest,
+            auth_settings=["BearerToken"],
+            _preload_content=False,
+        )
+        assert answer.status in (200, 201)
+        return [value for name, value in headers.items() if name.lower() == "warning"]
+
+    def remove_namespace(self) -> None:
+        client.CoreV1Api(self._client).delete_namespace(NAMESPACE)
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Api]:
+    api = Api()
+    api.apply(render("namespace.yml.j2", session_server_namespace=NAMESPACE), dry_run=False)
+    yield api
+    api.remove_namespace()
+
+
+@pytest.mark.parametrize("template", ["namespace.yml.j2", "deployment.yml.j2", "service.yml.j2"])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {},
+        {"session_server_replicas": 1, "session_server_node_port": 30999},
+        {"session_server_cpu_request": "1", "session_server_memory_limit": "1Gi"},
+        {"session_server_max_seconds": 0.5, "session_server_receive_timeout": 0.25},
+    ],
+)
+def test_the_api_server_takes_every_manifest_without_a_warning(
+    api: Api, template: str, overrides: dict[str, Any]
+) -> None:
+    assert api.apply(render(template, session_server_namespace=NAMESPACE, **overrides)) == []
+
+
+def test_a_field_that_does_not_exist_is_refused(api: Api) -> None:
+    manifest = render("deployment.yml.j2", session_server_namespace=NAMESPACE)
+    manifest["spec"]["template"]["spec"]["containers"][0]["imagePolicy"] = "Never"
+    with pytest.raises(client.ApiException, match="imagePolicy"):
+        api.apply(manifest)
+
+
+def test_the_namespace_speaks_up_against_a_pod_with_privileges(api: Api) -> None:
+    manifest = render("deployment.yml.j2", session_server_namespace=NAMESPACE)
+    manifest["spec"]["template"]["spec"]["containers"][0]["securityContext"]["runAsUser"] = 0
+    (warning,) = api.apply(manifest)
+    assert "runAsUser=0" in warning

@@ -1,0 +1,59 @@
+"""The loop of somebody editing the server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, SHORT_RUN, OnNode, Playbook
+
+
+def pods(on_node: OnNode) -> dict[str, str]:
+    """The deployment's pods, each with its image."""
+    listed = on_node("/snap/bin/microk8s kubectl get pods -n sessions -o json").stdout
+    return {
+        pod["metadata"]["name"]: pod["spec"]["containers"][0]["image"] for pod in json.loads(listed)["items"]
+    }
+
+
+@pytest.fixture
+def edited_server(tmp_path: Path, deployed: None, playbook: Playbook) -> Iterator[Path]:
+    """A copy of files/server to edit; the real one is deployed again afterwards."""
+    context = tmp_path / "server"
+    shutil.copytree(ROOT / "files" / "server", context, ignore=shutil.ignore_patterns("__pycache__"))
+    yield context
+    assert playbook("playbooks/redeploy.yml", *SHORT_RUN).returncode == 0
+
+
+def test_with_nothing_changed_no_pod_is_rolled(deployed: None, playbook: Playbook, on_node: OnNode) -> None:
+    before = pods(on_node)
+    done = playbook("playbooks/redeploy.yml", *SHORT_RUN)
+    assert done.returncode == 0
+    assert set(done.changed.values()) == {0}
+    assert pods(on_node) == before
+
+
+def test_a_changed_line_is_in_every_pod_and_the_old_image_is_gone(
+    edited_server: Path, playbook: Playbook, on_node: OnNode
+) -> None:
+    before = pods(on_node)
+    server = edited_server / "server.py"
+    server.write_text(server.read_text() + "\n# edited\n")
+    done = playbook("playbooks/redeploy.yml", *SHORT_RUN, "-e", f"session_image_context={edited_server}")
+    assert done.returncode == 0
+
+    after = pods(on_node)
+    assert len(after) == 5
+    assert not after.keys() & before.keys()
+    (image,) = set(after.values())
+    (old_image,) = set(before.values())
+    assert image != old_image
+    for pod in after:
+        tail = on_node(f"/snap/bin/microk8s kubectl exec -n sessions {pod} -- tail -n 1 /app/server.py")
+        assert tail.stdout.strip() == "# edited"
+    images = on_node("/snap/bin/microk8s ctr image ls -q").stdout
+    assert image in images
+    assert old_image not in images

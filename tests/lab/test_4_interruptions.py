@@ -1,0 +1,70 @@
+"""A run that is cut anywhere, and started again, finishes cleanly."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import ROOT, SHORT_RUN, OnNode, Playbook, command, environment
+
+
+def run_until(marker: str, how: str, *arguments: str, grace: float = 1.0) -> str:
+    """Start full_run.yml and cut it shortly after `marker` is printed: `^C`, or kill -9 of all of it."""
+    process = subprocess.Popen(
+        command("playbooks/full_run.yml", *arguments),
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    output = ""
+    for line in process.stdout:
+        output += line
+        if marker in line:
+            time.sleep(grace)
+            break
+    else:
+        pytest.fail(f"the run ended before {marker!r}:\n{output}")
+    os.killpg(process.pid, signal.SIGINT if how == "^C" else signal.SIGKILL)
+    output += process.communicate(timeout=120)[0]
+    assert process.returncode != 0
+    return output
+
+
+@pytest.mark.parametrize(
+    ("marker", "how"),
+    [
+        ("TASK [docker_engine : Install", "^C"),
+        ("TASK [microk8s : Install", "SSH cut"),
+        ("TASK [session_image : Build", "^C"),
+        ("TASK [session_server : Apply", "SSH cut"),
+    ],
+)
+def test_cut_and_started_again(bare_hosts: None, playbook: Playbook, marker: str, how: str) -> None:
+    run_until(marker, how, *SHORT_RUN)
+
+
+def test_the_next_run_finishes(bare_hosts: None, playbook: Playbook) -> None:
+    assert playbook("playbooks/full_run.yml", *SHORT_RUN).returncode == 0
+    again = playbook("playbooks/full_run.yml", *SHORT_RUN)
+    assert again.returncode == 0
+    assert set(again.changed.values()) == {0}
+
+
+def test_results_are_whole_after_an_interrupted_measurement(deployed: None, on_node: OnNode) -> None:
+    sizes = '{"session_client_sizes": [1, 1, 60, 60]}'
+    run_until("TASK [session_client : Open the sessions", "^C", "-e", sizes, grace=8)
+    newest = max((ROOT / "results").glob("2*"))
+    with (newest / "nodeport" / "sessions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4
+    assert any(row["pod"] for row in rows)
+    assert any(row["error"] for row in rows)

@@ -1,0 +1,54 @@
+"""Reset leaves nothing of the bundle, and the bundle can be run again afterwards."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import INVENTORY, SHORT_RUN, OnNode, Outcome, Playbook
+
+
+@pytest.fixture(scope="module")
+def reset(deployed: None, playbook: Playbook) -> Outcome:
+    done = playbook("playbooks/reset.yml", "-e", "confirm=true")
+    assert done.returncode == 0
+    return done
+
+
+def test_without_a_yes_nothing_is_removed(deployed: None, playbook: Playbook, on_node: OnNode) -> None:
+    done = playbook("playbooks/reset.yml", "-e", "confirm=no")
+    assert done.returncode != 0
+    assert "confirm=true" in done.output
+    assert on_node("/snap/bin/microk8s status").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "leftover",
+    [
+        "snap list 2>/dev/null | grep -w -e microk8s -e core22",
+        "ls -d /var/snap/microk8s /snap/microk8s /root/snap/microk8s",
+        "ls -d /var/lib/kubelet /var/lib/cni /etc/cni/net.d /opt/cni/bin /var/log/pods",
+        "snap saved 2>/dev/null | grep microk8s",
+        "iptables-save | grep -e KUBE- -e CNI-",
+        "ip -o link | grep -e cni0 -e veth",
+        "grep -e /var/snap/microk8s -e kubelet /proc/mounts",
+        "pgrep -a -f 'kubelet|kube-apiserver|containerd-shim|microk8s'",
+        "getent group microk8s",
+        "ls /etc/microk8s.yaml",
+        "docker image ls -q",
+    ],
+)
+def test_nothing_is_left_on_the_host(reset: Outcome, on_node: OnNode, leftover: str) -> None:
+    assert on_node(leftover).stdout == ""
+
+
+def test_no_kubeconfig_is_left_on_the_controller(reset: Outcome) -> None:
+    assert not (INVENTORY / ".kubeconfig").exists()
+
+
+def test_a_second_reset_changes_nothing(reset: Outcome, playbook: Playbook) -> None:
+    done = playbook("playbooks/reset.yml", "-e", "confirm=true")
+    assert done.returncode == 0
+    assert set(done.changed.values()) == {0}
+
+
+def test_the_bundle_runs_again(reset: Outcome, playbook: Playbook) -> None:
+    assert playbook("playbooks/full_run.yml", *SHORT_RUN).returncode == 0
