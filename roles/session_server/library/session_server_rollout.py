@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.session_server_rollout import (
+    MOST_PODS,
     pod_trouble,
     rollout_is_stuck,
     rollout_problem,
@@ -126,9 +127,8 @@ def main() -> None:
 
     report = [f"Deployment {name} is not rolled out after {seconds} s: {problem}."]
     try:
-        logs = {
-            pod["metadata"]["name"]: cluster.log(pod["metadata"]["name"]) for pod in pods if pod_trouble(pod)
-        }
+        troubled = sorted(pod["metadata"]["name"] for pod in pods if pod_trouble(pod))
+        logs = {name: cluster.log(name) for name in troubled[:MOST_PODS]}
         report += rollout_report(deployment, pods, cluster.warnings(), logs)
     except (client.ApiException, HTTPError) as error:
         report.append(f"Its events could not be read: {error}")

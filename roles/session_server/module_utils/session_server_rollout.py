@@ -6,7 +6,7 @@ one of an older revision is gone, a measurement could meet it or compete with it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 Object = Mapping[str, Any]
@@ -20,6 +20,9 @@ STUCK_REASONS = {
     "CreateContainerConfigError": "config",
 }
 """Reasons of a waiting container that no waiting mends, and what kind of trouble each is."""
+
+MOST_PODS = 5
+"""Pods described one by one; the others have most likely the same trouble."""
 
 STARTING_REASONS = {"ContainerCreating", "PodInitializing"}
 """Reasons of a waiting container that is on its way."""
@@ -44,13 +47,14 @@ def rollout_problem(deployment: Object | None, pods: Sequence[Object]) -> str | 
     status = deployment.get("status", {})
     if status.get("observedGeneration", 0) < deployment["metadata"]["generation"]:
         return "the cluster's deployment controller has not taken up the manifest yet"
-    updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
+    updated = status.get("updatedReplicas", 0)
+    missing = max(wanted - status.get("availableReplicas", 0), status.get("unavailableReplicas", 0))
     alive = [pod for pod in pods if pod.get("status", {}).get("phase") not in FINISHED_PHASES]
     leaving = sorted(_name(pod) for pod in alive if not _is_current(deployment, pod))
     if updated < wanted:
-        return _explain(f"{updated} of {wanted} pods of the present revision exist", deployment, pods)
-    if available < wanted or status.get("unavailableReplicas", 0):
-        return _explain(f"{min(available, wanted)} of {wanted} pods are ready", deployment, pods)
+        return f"{updated} of {wanted} pods of the present revision exist"
+    if missing:
+        return f"{max(wanted - missing, 0)} of {wanted} pods are ready"
     if leaving:
         return f"pods of before still end their sessions: {', '.join(leaving)}"
     if len(alive) != wanted:
@@ -73,15 +77,15 @@ def rollout_report(
 
     `logs` maps a pod's name to its log's last lines.
     """
+    troubled = {_name(pod): pod for pod in sorted(pods, key=_name) if pod_trouble(pod)}
     lines: list[str] = []
-    for pod in sorted(pods, key=_name):
-        trouble = pod_trouble(pod)
-        if not trouble:
-            continue
-        lines.append(f"pod {_name(pod)} on {pod['spec'].get('nodeName', 'no node')}: {trouble}")
-        lines += [f"  log: {line}" for line in (logs or {}).get(_name(pod), [])]
+    for name, pod in list(troubled.items())[:MOST_PODS]:
+        lines.append(f"pod {name} on {pod['spec'].get('nodeName', 'no node')}: {pod_trouble(pod)}")
+        lines += [f"  log: {line}" for line in (logs or {}).get(name, [])]
+    if len(troubled) > MOST_PODS:
+        lines.append(f"and {len(troubled) - MOST_PODS} more pods")
     lines += [f"deployment: {message}" for message in _failures_to_create(deployment or {})]
-    lines += [f"event: {line}" for line in _warnings(events)]
+    lines += [f"event: {line}" for line in _warnings(events, troubled)]
     return lines
 
 
@@ -129,19 +133,9 @@ def pod_trouble(pod: Object) -> str | None:
             return f"{waiting.get('reason')}: {waiting.get('message', 'no message')}{code}"
     if _is_ready(pod):
         return None
-    if any(container.get("state", {}).get("running") for container in _containers(pod)):
+    if any("running" in container.get("state", {}) for container in _containers(pod)):
         return "runs, but does not listen on its port yet"
     return f"is {pod.get('status', {}).get('phase', 'Unknown')}, not started yet"
-
-
-def _explain(count: str, deployment: Object, pods: Sequence[Object]) -> str:
-    """Add the first trouble of a pod of the present revision, when there is one, to the count."""
-    troubles = [
-        f"{_name(pod)}: {trouble}"
-        for pod in sorted(pods, key=_name)
-        if _is_current(deployment, pod) and (trouble := pod_trouble(pod))
-    ]
-    return "; ".join([count, *troubles[:1], *_failures_to_create(deployment)])
 
 
 def _is_current(deployment: Object, pod: Object) -> bool:
@@ -182,12 +176,12 @@ def _failures_to_create(deployment: Object) -> list[str]:
     ]
 
 
-def _warnings(events: Iterable[Object], most: int = 5) -> list[str]:
-    """Return the newest warnings, oldest first, each message once."""
+def _warnings(events: Iterable[Object], names: Collection[str], most: int = 5) -> list[str]:
+    """Return the newest warnings about objects of these names, oldest first, each message once."""
     messages = {
         f"{event.get('reason')}: {str(event.get('message', '')).strip()}": None
         for event in sorted(events, key=lambda e: e.get("lastTimestamp") or e.get("eventTime") or "")
-        if event.get("type") == "Warning"
+        if event.get("type") == "Warning" and event["involvedObject"].get("name") in names
     }
     return list(messages)[-most:]
 
