@@ -25,9 +25,12 @@ _HOLD_RENEW_DAYS = 30
 def snaps(listing: str) -> dict[str, dict[str, Any]]:
     """Turn the output of `snap list` into {name: {version, revision, notes}}; empty when there is none."""
     found: dict[str, dict[str, Any]] = {}
-    for line in listing.splitlines():
+    lines = listing.splitlines()
+    if not lines or not lines[0].startswith("Name "):
+        return found  # "No snaps are installed yet."
+    for line in lines[1:]:
         fields = line.split()
-        if len(fields) < 6 or fields[0] == "Name":
+        if len(fields) < 6:
             continue
         notes = [] if fields[-1] == "-" else fields[-1].split(",")
         found[fields[0]] = {"version": fields[1], "revision": fields[2], "notes": notes}
@@ -202,6 +205,16 @@ def addons_off(wanted: Sequence[str], addons: Mapping[str, str]) -> list[str]:
     return [addon for addon in wanted if str(addon).partition(":")[0] not in enabled]
 
 
+def failure(result: Mapping[str, Any]) -> str:
+    """Return what a failed task said: its message and output, and those of each item that failed."""
+    said: list[str] = []
+    for part in [result, *(item for item in result.get("results", []) if item.get("failed"))]:
+        label = f"{part['item']}: " if "item" in part else ""
+        texts = [str(part.get(key) or "").strip() for key in ("msg", "stderr", "stdout")]
+        said.append(label + "; ".join(text for text in texts if text))
+    return "\n".join(said)
+
+
 class FilterModule:
     """The filters of the role."""
 
@@ -218,4 +231,5 @@ class FilterModule:
             "microk8s_kubeconfig": kubeconfig,
             "microk8s_resolve": resolve,
             "microk8s_addons_off": addons_off,
+            "microk8s_failure": failure,
         }

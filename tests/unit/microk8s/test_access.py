@@ -1,0 +1,91 @@
+"""Addresses, kubeconfig and addons."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+
+CONFIG = """\
+apiVersion: v1
+clusters:
+- cluster: {certificate-authority-data: QUJD, server: "https://10.0.0.4:16443"}
+  name: microk8s-cluster
+contexts: [{context: {cluster: microk8s-cluster, user: admin}, name: microk8s}]
+current-context: microk8s
+kind: Config
+users: [{name: admin, user: {token: secret}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("address", "server"),
+    [
+        ("198.51.100.11", "https://198.51.100.11:16443"),
+        ("k8s.example.test", "https://k8s.example.test:16443"),
+        ("2001:db8::1", "https://[2001:db8::1]:16443"),
+    ],
+)
+def test_the_server_is_where_the_controller_reaches_it(
+    filters: ModuleType, address: str, server: str
+) -> None:
+    config = yaml.safe_load(filters.kubeconfig(CONFIG, address))
+    assert config["clusters"][0]["cluster"] == {"certificate-authority-data": "QUJD", "server": server}
+    assert config["users"] == [{"name": "admin", "user": {"token": "secret"}}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This MicroK8s deployment is acting as a node in a cluster.\nPlease use the control plane node.\n",
+        "microk8s is not running, try microk8s start\n",
+        "",
+        "kind: Config\n",
+    ],
+)
+def test_prose_with_exit_status_0_is_no_kubeconfig(filters: ModuleType, text: str) -> None:
+    with pytest.raises(AnsibleFilterError, match="printed no kubeconfig"):
+        filters.kubeconfig(text, "192.0.2.10")
+
+
+@pytest.mark.parametrize("address", ["192.0.2.10", "2001:db8::1"])
+def test_an_address_stays(filters: ModuleType, address: str) -> None:
+    assert filters.resolve(address) == address
+
+
+def test_a_name_is_resolved(filters: ModuleType) -> None:
+    assert filters.resolve("localhost") in ("127.0.0.1", "::1")
+
+
+def test_a_name_that_does_not_resolve_names_the_variable_to_set(filters: ModuleType) -> None:
+    with pytest.raises(AnsibleFilterError, match="microk8s_api_address"):
+        filters.resolve("no-such-host.invalid")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "off"),
+    [
+        (["dns"], []),
+        (["core/dns"], []),
+        (["dns:192.0.2.53"], []),
+        (["metallb:192.0.2.1-192.0.2.9", "dns"], ["metallb:192.0.2.1-192.0.2.9"]),
+        (["community/argocd", "nonsense"], ["community/argocd", "nonsense"]),
+        ([], []),
+    ],
+)
+def test_what_is_enabled_is_not_enabled_again(filters: ModuleType, wanted: list[str], off: list[str]) -> None:
+    states = {"core/dns": "enabled", "core/metallb": "disabled", "community/argocd": "disabled"}
+    assert filters.addons_off(wanted, states) == off
+
+
+def test_a_failure_tells_what_each_item_said(filters: ModuleType) -> None:
+    result = {
+        "msg": "One or more items failed",
+        "results": [
+            {"item": "dns", "failed": False, "msg": "", "stdout": "already enabled"},
+            {"item": "nonsense", "failed": True, "msg": "non-zero return code", "stderr": "not found\n"},
+        ],
+    }
+    assert filters.failure(result) == "One or more items failed\nnonsense: non-zero return code; not found"
