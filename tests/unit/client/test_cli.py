@@ -220,6 +220,7 @@ def test_an_interrupted_run_keeps_what_is_there(
     rows = read_results(tmp_path / "sessions.csv")
     assert [row.error for row in rows] == ["", INTERRUPTED, "", INTERRUPTED, INTERRUPTED, NEVER_SENT]
     assert [row.attempts for row in rows] == [1, 1, 1, 1, 1, 0]
+    assert [row.connected is not None for row in rows] == [True] * 5 + [False]
     assert (tmp_path / "client.txt").read_text() == stdout
     assert "2 done  4 failed, 0 retried, 0 lost" in stdout
     wait_for(lambda: len(ended) == 3)

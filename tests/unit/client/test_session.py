@@ -23,6 +23,11 @@ def reset(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+def reset_after_request(connection: socket.socket) -> None:
+    connection.recv(100)
+    reset(connection)
+
+
 def answer(reply: bytes) -> Callable[[socket.socket], None]:
     def behave(connection: socket.socket) -> None:
         connection.recv(100)
@@ -111,7 +116,7 @@ def test_the_first_line_is_the_pods_name(serve: Callable[..., str], reply: bytes
         (answer(b"\npod"), "unexpected reply, not a pod's name: ''"),
         (answer(b"x" * 300), f"unexpected reply, not a pod's name: '{'x' * 200}...'"),
         (answer(b"x" * (MAX_REPLY_BYTES + 1)), f"reply longer than {MAX_REPLY_BYTES} bytes"),
-        (reset, "connection reset before a reply"),
+        (reset_after_request, "connection reset before a reply"),
         (answer_then_reset, "connection reset in the middle of the reply"),
     ],
 )
