@@ -40,8 +40,9 @@ def host_problems(seen: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str
 def host_warnings(seen: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str]:
     """Return what will work but not well, in words."""
     recommended = _size_problems(seen, needs["memory_recommended_mb"], needs["cores_recommended"])
-    required = _size_problems(seen, needs["memory_required_mb"], needs["cores_required"])
-    return recommended[len(required) :] if not required else []
+    if seen["memory_mb"] < needs["memory_required_mb"] or seen["cores"] < needs["cores_required"]:
+        return []  # a problem already
+    return recommended
 
 
 def _system_problems(seen: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str]:

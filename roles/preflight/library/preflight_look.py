@@ -68,13 +68,16 @@ def listeners(table: str) -> dict[int, set[str]]:
 
 def owners(inodes: set[str]) -> list[dict[str, str]]:
     """Return {pid, name, program, unit} of each process that holds one of the sockets; root sees all."""
+    wanted = {f"socket:[{inode}]" for inode in inodes}
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            links = {entry.readlink().name for entry in (process / "fd").iterdir()}
+            descriptors = list((process / "fd").iterdir())
         except OSError:
             continue  # gone, or not ours to see
-        if not links & {f"socket:[{inode}]" for inode in inodes}:
+        # A busy process closes some while we look: link() answers "" for these.
+        links = {link(descriptor) for descriptor in descriptors}
+        if not links & wanted:
             continue
         found.append(
             {

@@ -1,0 +1,31 @@
+"""Messages as a person reads them."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+
+
+def test_problems_are_numbered_in_one_message(messages: ModuleType) -> None:
+    assert messages.report(["Too small.", "Too slow."], "lab1") == (
+        "lab1: 2 problems\n1. Too small.\n2. Too slow."
+    )
+    assert messages.report(["Too small."], "lab1") == "lab1: 1 problem\n1. Too small."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (("192.0.2.1", "", 22, "", ""), "ssh 192.0.2.1 true"),
+        (("192.0.2.1", "lab", "2222", "", ""), "ssh -p 2222 lab@192.0.2.1 true"),
+        (
+            ("192.0.2.1", "lab", 22, "~/key", "-o IdentitiesOnly=yes"),
+            "ssh -i ~/key -o IdentitiesOnly=yes lab@192.0.2.1 true",
+        ),
+    ],
+)
+def test_the_ssh_command_to_try(
+    messages: ModuleType, arguments: tuple[str, str, int | str, str, str], command: str
+) -> None:
+    assert messages.try_ssh(*arguments) == command
