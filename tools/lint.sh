@@ -10,7 +10,7 @@ step() {
 }
 step ruff check --quiet .
 step ruff format --check --quiet .
-step mypy --no-error-summary files lab roles tests tools
+step mypy --no-error-summary files lab roles tests inventory
 step yamllint --strict .
 mapfile -t scripts < <(git ls-files --cached --others --exclude-standard '*.sh' .ci/run)
 step shellcheck "${scripts[@]}"

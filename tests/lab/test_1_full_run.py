@@ -8,7 +8,8 @@ import re
 import stat
 
 import pytest
-from conftest import INVENTORY, ROOT, SHORT_RUN, OnNode, Outcome, Playbook
+
+from tests.lab.harness import INVENTORY, ROOT, SHORT_RUN, OnNode, Outcome, Playbook
 
 SIZES = [2, 3, 5, 1, 10, 3, 7, 15, 3, 1, 8, 3, 5, 4]
 COLUMNS = [

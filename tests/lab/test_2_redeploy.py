@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SHORT_RUN, OnNode, Playbook
+
+from tests.lab.harness import ROOT, SHORT_RUN, OnNode, Playbook
 
 
 def pods(on_node: OnNode) -> dict[str, str]:

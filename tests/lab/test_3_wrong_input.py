@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
-from conftest import OnNode, Playbook
+
+from tests.lab.harness import OnNode, Playbook
 
 Spoilt = Callable[[str, str], AbstractContextManager[None]]
 

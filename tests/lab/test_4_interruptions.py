@@ -9,7 +9,8 @@ import subprocess
 import time
 
 import pytest
-from conftest import ROOT, SHORT_RUN, OnNode, Playbook, command, environment
+
+from tests.lab.harness import ROOT, SHORT_RUN, OnNode, Playbook, command, environment
 
 
 def run_until(marker: str, how: str, *arguments: str, grace: float = 1.0) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from conftest import INVENTORY, SHORT_RUN, OnNode, Outcome, Playbook
+
+from tests.lab.harness import INVENTORY, SHORT_RUN, OnNode, Outcome, Playbook
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def test_without_a_yes_nothing_is_removed(deployed: None, playbook: Playbook, on
         "iptables-save | grep -e KUBE- -e CNI-",
         "ip -o link | grep -e cni0 -e veth",
         "grep -e /var/snap/microk8s -e kubelet /proc/mounts",
-        "pgrep -a -f 'kubelet|kube-apiserver|containerd-shim|microk8s'",
+        "pgrep -a 'kubelet|kube-|etcd|containerd-shim|coredns'",
         "getent group microk8s",
         "ls /etc/microk8s.yaml",
         "docker image ls -q",

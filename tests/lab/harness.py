@@ -1,0 +1,53 @@
+"""Playbooks run as a user runs them, their recap read back; and the node seen past Ansible."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+INVENTORY = ROOT / "inventory" / "lab"
+SHORT_RUN = ("-e", '{"session_client_sizes": [1, 2, 3, 1, 2], "session_client_time_scale": 0.05}')
+RECAP_LINE = re.compile(r"^(?P<host>\S+)\s+: (?P<counts>ok=\d+ .*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a playbook ended."""
+
+    returncode: int
+    output: str
+
+    @property
+    def recap(self) -> dict[str, dict[str, int]]:
+        """The counts of the PLAY RECAP, by host."""
+        return {
+            match["host"]: {
+                name: int(count) for name, count in (pair.split("=") for pair in match["counts"].split())
+            }
+            for match in RECAP_LINE.finditer(self.output)
+        }
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """How many tasks changed something, by host; a run without a recap proves nothing."""
+        assert self.recap, self.output
+        return {host: counts["changed"] for host, counts in self.recap.items()}
+
+
+Playbook = Callable[..., Outcome]
+OnNode = Callable[[str], subprocess.CompletedProcess[str]]
+
+
+def command(name: str, *arguments: str) -> list[str]:
+    """The command line of a playbook (a path below the tree's top) against the lab."""
+    return [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(INVENTORY), str(ROOT / name), *arguments]
+
+
+def environment() -> dict[str, str]:
+    """Plain output, whatever terminal the tests run on."""
+    return {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
