@@ -150,6 +150,8 @@ class Scheduler(Generic[S]):
 
     def probes_due(self, now: float) -> list[Pod[S]]:
         """Return the pods to probe now; each is to be reported as `answered` or `failed`."""
+        if not self._unknown:
+            return []
         due = [pod for pod in self._unknown if pod.retry_at <= now and pod.endpoint.usable]
         for pod in due:
             del self._unknown[pod]
@@ -164,10 +166,11 @@ class Scheduler(Generic[S]):
 
     def wake_at(self) -> float:
         """Return when something becomes possible by the passing of time alone; infinity for never."""
-        times = [pod.retry_at for pod in self._unknown if pod.endpoint.usable]
-        if self._order and self._idle:
-            times.append(self._gathering_until)
-        return min(times, default=float("inf"))
+        wake = self._gathering_until if self._idle and self._order else float("inf")
+        for pod in self._unknown:
+            if pod.endpoint.usable and pod.retry_at < wake:
+                wake = pod.retry_at
+        return wake
 
     @property
     def waiting_count(self) -> int:

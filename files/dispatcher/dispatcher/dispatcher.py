@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterable
 
 from .core import Scheduler
-from .log import Log
+from .log import Log, number, quote
 from .members import Endpoint, Pod, State
 from .metrics import Metrics, Outcome
 from .orders import Fair, Fifo, LongestFirst, Order
@@ -17,13 +17,19 @@ from .probe import Probe
 from .reactor import Reactor
 from .session import Phase, Session, set_keepalive
 from .settings import Mode, OrderName, Settings
-from .snapshot import PodView, Snapshot, json_number
-from .timers import Timer
+from .snapshot import PodView, Snapshot
+from .timers import Timer, Timers
 
 ACCEPTS_A_TURN = 64
 SPARE_DESCRIPTORS = 64
 """Kept for pods, the API, scrapes and the program's own files."""
 OUT_OF_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+ROUND = 0.5
+"""Seconds between two looks at all pods, for what need not be exact and would cost each session something."""
+KEEPALIVE_AFTER = 10.0
+"""How long a session must have been in a pod until it is worth while to have the kernel watch the pod."""
+WARN_AFTER = 10.0
+"""How long a probe may go unanswered until the log says so."""
 PAUSE = 0.1
 """How long nothing is accepted or bound after the system had no descriptor or memory left."""
 
@@ -46,14 +52,16 @@ class Dispatcher:
             backoff=settings.backoff,
             probe=settings.probe,
         )
-        self.silent: Timer[Session] = Timer(settings.silence_limit)
-        self.connecting: Timer[Session] = Timer(settings.connect_timeout)
-        self.limit: Timer[Session] = Timer(settings.session_limit)
-        self.settled_in: Timer[Session] = Timer(10.0)
-        self.lingering: Timer[Session] = Timer(settings.linger)
-        self.probe_connecting: Timer[Probe] = Timer(settings.connect_timeout)
-        self.probe_unanswered: Timer[Probe] = Timer(10.0)
+        self._timers = timers = Timers()
+        self.silent: Timer[Session] = Timer(timers, settings.silence_limit, Session.leave)
+        self.connecting: Timer[Session] = Timer(timers, settings.connect_timeout, Session.connect_timed_out)
+        self.limit: Timer[Session] = Timer(timers, settings.session_limit, Session.overtime)
+        self.lingering: Timer[Session] = Timer(timers, settings.linger, Session.close)
+        self.probe_connecting: Timer[Probe] = Timer(timers, settings.connect_timeout, Probe.timed_out)
+        self.probe_unanswered: Timer[Probe] = Timer(timers, WARN_AFTER, self._warn_unanswered)
+        self._rounds: Timer[str] = Timer(timers, ROUND, self._make_round)
         self._listener = listener
+        self._family = int(listener.family)
         self._accepting = False
         self._capacity = _descriptors() - SPARE_DESCRIPTORS
         self._sessions: set[Session] = set()
@@ -61,7 +69,6 @@ class Dispatcher:
         self._probes: dict[Pod[Session], Probe] = {}
         self._paused_until = float("-inf")
         self._no_pods_since = reactor.now
-        self._no_pods_check = float("inf")
         self._stop_asked = False
         self._drain_until = float("inf")
         set_keepalive(listener)
@@ -72,8 +79,7 @@ class Dispatcher:
     def run(self) -> None:
         """Serve until `stop` was called and the last session has ended, or the grace period has."""
         self._start_accepting()
-        if self.settings.no_pods_limit:
-            self._no_pods_check = self.reactor.now
+        self._rounds.start("round", self.reactor.now)
         while not (self.draining and not self._sessions):
             self.reactor.turn(self._wake_at())
             self._turn()
@@ -91,22 +97,8 @@ class Dispatcher:
         now = self.reactor.now
         if self._stop_asked and not self.draining:
             self._drain()
-        for session in self.silent.expired(now):
-            session.leave()
-        for session in self.connecting.expired(now):
-            session.connect_timed_out()
-        for session in self.limit.expired(now):
-            session.overtime(f"the session took longer than {self.settings.session_limit:g} seconds")
-        for session in self.settled_in.expired(now):
-            session.keep_pod_alive()
-        for session in self.lingering.expired(now):
-            session.close()
-        for probe in self.probe_connecting.expired(now):
-            probe.timed_out()
-        for probe in self.probe_unanswered.expired(now):
-            self._warn_unanswered(probe)
-        if now >= self._no_pods_check:
-            self._check_for_pods(now)
+        if now >= self._timers.due:
+            self._timers.expire(now)
         if self._paused_until <= now:
             if not self._accepting and not self.draining and len(self._sessions) < self._capacity:
                 self._start_accepting()
@@ -123,11 +115,7 @@ class Dispatcher:
             self.log.flush()
 
     def _wake_at(self) -> float:
-        timers = (
-            self.silent, self.connecting, self.limit, self.settled_in, self.lingering,
-            self.probe_connecting, self.probe_unanswered,
-        )  # fmt: skip
-        wake = min(min(timer.next_at() for timer in timers), self._no_pods_check, self._drain_until)
+        wake = min(self._timers.due, self._drain_until)
         if self._paused_until > self.reactor.now:
             return min(wake, self._paused_until)
         wake = min(wake, self.scheduler.wake_at())
@@ -146,23 +134,31 @@ class Dispatcher:
             self.reactor.remove(self._listener.fileno())
 
     def _accept(self, _mask: int) -> None:
+        self._accept_some()
+
+    def _accept_some(self) -> bool:
+        """Accept what has come, within bounds; return whether there may be more."""
         for _ in range(ACCEPTS_A_TURN):
             if len(self._sessions) >= self._capacity:
                 self._stop_accepting()  # the others wait in the kernel until a session has ended
-                return
+                return False
             try:
-                client, address = self._listener.accept()
+                # socket.accept() without its wrapping of the result, which costs as much again.
+                descriptor, address = self._listener._accept()  # type: ignore[attr-defined]
             except BlockingIOError:
-                return
+                return False
             except OSError as error:
                 if error.errno in OUT_OF_DESCRIPTORS:
                     self.out_of_sockets(error)
                     self._stop_accepting()
-                return  # else that client has left already
+                    return False
+                continue  # that client has left already
             self._numbers += 1
+            client = socket.SocketType(self._family, socket.SOCK_STREAM, 0, descriptor)
             session = Session(self, self._numbers, client, address[0], address[1])
             self._sessions.add(session)
             session.begin()
+        return True
 
     def submit(self, session: Session) -> None:
         """Queue a session whose first byte has come."""
@@ -186,31 +182,18 @@ class Dispatcher:
         self.metrics.outcomes[outcome] += 1
         if outcome is Outcome.SILENT:
             return  # no session has begun; scanners and health checks would fill the log
-        fields: dict[str, object] = {}
         pod = session.pod
-        if pod is not None:
-            wait, service = session.bound_at - session.queued_at, now - session.bound_at
+        wait = (session.bound_at if pod else now) - session.queued_at
+        service = now - session.bound_at if pod else 0.0
+        if pod:
             self.metrics.wait.observe(wait)
             self.metrics.service.observe(service)
-            fields = {
-                "pod": pod.endpoint.name,
-                "pod_address": pod.endpoint.address,
-                "service": round(service, 6),
-            }
-        else:
-            wait = now - session.queued_at
-        if reason:
-            fields["reason"] = reason
-        self.log.write(
-            "session",
-            id=session.id,
-            client=session.peer,
-            outcome=outcome.value,
-            size=json_number(session.size),
-            wait=round(wait, 6),
-            attempts=session.attempts,
-            reply_bytes=reply_bytes,
-            **fields,
+        # Not through json: this line is most of what a short session costs.
+        self.log.write_line(
+            f'"event": "session", "id": {session.id}, "client": "{session.peer}", "outcome": "{outcome}", '
+            f'"size": {number(session.size)}, "wait": {wait:.6f}, "service": {service:.6f}, '
+            f'"pod": {pod.quoted_name if pod else "null"}, "attempts": {session.attempts}, '
+            f'"reply_bytes": {reply_bytes}, "reason": {quote(reason) if reason else "null"}'
         )
 
     def out_of_sockets(self, error: OSError) -> None:
@@ -256,18 +239,22 @@ class Dispatcher:
             "in the second case use --no-probe",
         )
 
-    def _check_for_pods(self, now: float) -> None:
-        """Send sessions away that have waited too long without a pod to hope for."""
-        limit = self.settings.no_pods_limit
-        self._no_pods_check = now + min(limit / 10, 1.0)
+    def _make_round(self, item: str) -> None:
+        now = self.reactor.now
+        self._rounds.start(item, now)
+        for pod in self.scheduler.pods():
+            if pod.session is not None and now - pod.since >= KEEPALIVE_AFTER:
+                pod.session.keep_pod_alive()
         if self.scheduler.has_pods():
             self._no_pods_since = now
-        elif now - self._no_pods_since >= limit:
-            for session in [each for each in self.scheduler.waiting() if now - each.queued_at >= limit]:
-                self.scheduler.withdraw(session)
-                session.refuse(
-                    Outcome.NO_PODS, f"there has been no pod for {limit:g} seconds; try again later"
-                )
+        elif 0 < self.settings.no_pods_limit <= now - self._no_pods_since:
+            self._send_away(now, self.settings.no_pods_limit)
+
+    def _send_away(self, now: float, limit: float) -> None:
+        """Give up on sessions that have waited too long without a pod to hope for."""
+        for session in [each for each in self.scheduler.waiting() if now - each.queued_at >= limit]:
+            self.scheduler.withdraw(session)
+            session.refuse(Outcome.NO_PODS, f"there has been no pod for {limit:g} seconds; try again later")
 
     # The end, and a look from outside
 
@@ -281,14 +268,17 @@ class Dispatcher:
             grace=self.settings.grace,
         )
         # What the kernel has accepted for us would be reset without a word.
-        self._accept(0)
+        while self._accept_some():
+            pass
         self._stop_accepting()
         self._listener.close()
         for session in list(self.scheduler.waiting()):
             self.scheduler.withdraw(session)
             session.refuse(Outcome.SHUTDOWN, "the queue is shutting down; try again")
         for session in [each for each in self._sessions if each.phase is Phase.SILENT]:
-            session.leave()
+            session.on_client(select.EPOLLIN)
+            if session.phase is Phase.SILENT:
+                session.leave()
 
     def snapshot(self) -> Snapshot:
         """Return the state at this moment."""

@@ -12,10 +12,11 @@ from typing import Any, Protocol
 from .endpoint_slices import Object, endpoints
 from .members import Endpoint
 
-WATCH_SECONDS = 300
+WATCH_SECONDS = 60
 """How long the server keeps one watch open; then the next begins where it ended."""
 CONNECT_SECONDS = 5
-SILENCE_SECONDS = WATCH_SECONDS + 30
+SILENCE_SECONDS = WATCH_SECONDS + 15
+"""After this the server is taken for gone; it would have ended the watch."""
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 15.0
 """Seconds between attempts to reach the API."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import time
@@ -11,6 +12,19 @@ from datetime import UTC, datetime
 
 MOST_LINES = 100_000
 """Lines kept while the reader does not read; the oldest are dropped beyond, and counted."""
+
+
+_encode = json.JSONEncoder(allow_nan=False).encode
+
+
+def quote(text: str) -> str:
+    """Return a text as JSON."""
+    return _encode(text)
+
+
+def number(value: float) -> str:
+    """Return a number as JSON, which does not know infinity."""
+    return repr(value) if math.isfinite(value) else "null"
 
 
 class Log:
@@ -22,7 +36,6 @@ class Log:
     def __init__(self, fd: int = 1) -> None:
         """Write to a file descriptor, which stays as it is: others may share it."""
         self._fd = fd
-        self._encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(", ", ": ")).encode
         self._lines: deque[str] = deque()
         self._rest = b""
         self._poll = select.poll()
@@ -34,10 +47,14 @@ class Log:
 
     def write(self, event: str, **fields: object) -> None:
         """Add a line: its time, the event and the fields."""
+        self.write_line(_encode({"event": event} | fields)[1:-1])
+
+    def write_line(self, fields: str) -> None:
+        """Add a line whose fields, the event among them, are JSON already."""
         if len(self._lines) >= MOST_LINES:
             self._lines.popleft()
             self.dropped += 1
-        self._lines.append(self._encode({"time": self._now(), "event": event} | fields))
+        self._lines.append(f'{{"time": "{self._now()}", {fields}}}\n')
 
     @property
     def pending(self) -> bool:
@@ -48,7 +65,7 @@ class Log:
         """Write what the descriptor takes without blocking."""
         while self._lines or self._rest:
             if not self._rest:
-                self._rest = ("\n".join(self._lines) + "\n").encode()
+                self._rest = "".join(self._lines).encode()
                 self._lines.clear()
             if not self._poll.poll(0):
                 return

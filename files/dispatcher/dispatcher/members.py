@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from .log import quote
+
 S = TypeVar("S")
 
 
@@ -55,6 +57,7 @@ class Pod(Generic[S]):
         "failures",
         "family",
         "member",
+        "quoted_name",
         "retry_at",
         "served",
         "session",
@@ -65,6 +68,7 @@ class Pod(Generic[S]):
 
     def __init__(self, endpoint: Endpoint, now: float) -> None:
         self.endpoint: Endpoint = endpoint
+        self.quoted_name = quote(endpoint.name)
         self.family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
         self.sockaddr = (endpoint.host, endpoint.port)
         self.member = True

@@ -39,7 +39,7 @@ BUCKETS = (
 """Upper bounds in seconds: from the time of an idle queue to a day's wait."""
 
 
-class Outcome(enum.Enum):
+class Outcome(enum.StrEnum):
     """How a session ended, from its client's point of view."""
 
     DONE = "done"

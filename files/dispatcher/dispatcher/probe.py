@@ -16,7 +16,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from .members import Pod
-from .session import BROKEN, READ_WRITE, Session, set_keepalive
+from .session import BROKEN, NONBLOCKING_STREAM, READ_WRITE, Session, set_keepalive
 
 if TYPE_CHECKING:
     from .dispatcher import Dispatcher
@@ -36,7 +36,7 @@ class Probe:
         """Connect."""
         hub = self._hub
         try:
-            self._socket = socket.SocketType(self.pod.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            self._socket = socket.SocketType(self.pod.family, NONBLOCKING_STREAM)
         except OSError as error:
             hub.out_of_sockets(error)
             self._report(answered=False, reason=error.strerror or str(error))

@@ -33,6 +33,11 @@ BROKEN = select.EPOLLERR | select.EPOLLHUP
 ENDED = select.EPOLLRDHUP
 FINISHED_OR_READABLE = select.EPOLLIN | select.EPOLLRDHUP | BROKEN
 
+NONBLOCKING_STREAM = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+NOW = int(socket.MSG_DONTWAIT)
+NOW_WITH_MORE = int(socket.MSG_DONTWAIT | socket.MSG_MORE)
+"""Accepted sockets are blocking ones, never used as such: that spares a system call for each."""
+
 CHUNK = 64 * 1024
 CHUNKS_A_TURN = 16
 """How much of one connection is read before the others have their turn."""
@@ -61,9 +66,9 @@ class Session:
 
     __slots__ = (
         "_client", "_client_ended", "_client_fd", "_client_paused", "_hub", "_intact", "_last_byte",
-        "_pod_deaf", "_pod_ended_sent", "_pod_fd", "_pod_paused", "_pod_socket", "_reply", "_reply_bytes",
-        "_request", "_sent", "attempts", "bound_at", "client_gone", "host", "id", "outcome", "peer", "phase",
-        "pod", "queued_at", "size",
+        "_pod_deaf", "_pod_ended_sent", "_pod_fd", "_pod_paused", "_pod_socket", "_pod_watched",
+        "_reply", "_reply_bytes", "_request", "_sent", "attempts", "bound_at", "client_gone",
+        "host", "id", "outcome", "peer", "phase", "pod", "queued_at", "size",
     )  # fmt: skip
 
     def __init__(self, hub: Dispatcher, number: int, client: socket.SocketType, host: str, port: int) -> None:
@@ -94,8 +99,7 @@ class Session:
 
         self._pod_socket: socket.SocketType | None = None
         self._pod_fd = -1
-        self._pod_deaf = False
-        self._pod_ended_sent = False
+        self._pod_deaf = self._pod_ended_sent = self._pod_watched = False
         self._pod_paused = 0
         """Events of the pod while nothing is read from it, because its reply does not go on."""
         self._reply = b""
@@ -138,7 +142,7 @@ class Session:
                     self.leave()
                 return
             try:
-                data = self._client.recv(CHUNK, socket.MSG_DONTWAIT)
+                data = self._client.recv(CHUNK, NOW)
             except BlockingIOError:
                 return
             except OSError:
@@ -237,14 +241,15 @@ class Session:
         self._reply = f"error: {reason}".encode()
         self._end_client()
 
-    def overtime(self, reason: str) -> None:
+    def overtime(self) -> None:
         """Send the client away; the pod keeps the session until it ends, for it still works on it."""
+        reason = f"the session took longer than {self._hub.settings.session_limit:g} seconds"
         self._record(Outcome.OVERTIME, reason)
         if self.phase is REPLYING:
             self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         else:
             try:
-                self._client.send(f"error: {reason}".encode(), socket.MSG_DONTWAIT)
+                self._client.send(f"error: {reason}".encode(), NOW)
                 self._client.shutdown(socket.SHUT_WR)
             except OSError:
                 pass  # it has left already
@@ -254,7 +259,7 @@ class Session:
         """Pass on what there is of the reply."""
         if self._reply:
             try:
-                sent = self._client.send(self._reply, socket.MSG_DONTWAIT)
+                sent = self._client.send(self._reply, NOW)
             except BlockingIOError:
                 return
             except OSError:
@@ -274,7 +279,7 @@ class Session:
         """Send the client the rest of its reply and our end of stream, and wait for its own."""
         if self._reply:
             try:
-                sent = self._client.send(self._reply, socket.MSG_DONTWAIT)
+                sent = self._client.send(self._reply, NOW)
             except BlockingIOError:
                 sent = 0
             except OSError:
@@ -321,17 +326,20 @@ class Session:
         self.phase = CONNECTING
         self.bound_at = hub.reactor.now
         self._sent = 0
-        self._pod_deaf = self._pod_ended_sent = False
+        self._pod_deaf = self._pod_ended_sent = self._pod_watched = False
         self._pod_paused = 0
         hub.limit.start(self, self.bound_at)
         try:
-            pod_socket = socket.SocketType(pod.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            pod_socket = socket.SocketType(pod.family, NONBLOCKING_STREAM)
         except OSError as error:
             hub.out_of_sockets(error)
             self._not_connected(error)
             return
         self._pod_socket = pod_socket
         self._pod_fd = pod_socket.fileno()
+        if self._request:
+            # The last packet of the handshake waits for the request and goes with it.
+            pod_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
         failure = pod_socket.connect_ex(pod.sockaddr)
         if failure and failure != errno.EINPROGRESS:
             self._not_connected(OSError(failure, os.strerror(failure)))
@@ -378,7 +386,6 @@ class Session:
     def _connected(self) -> None:
         self.phase = RUNNING
         self.attempts += 1
-        self._hub.settled_in.start(self, self.bound_at)
         if self._client_ended or self._client_paused or self._sent < len(self._request):
             self._feed_pod()
         elif self._hub.settings.half_close and is_complete(
@@ -441,24 +448,25 @@ class Session:
             if not data:
                 self._pod_closed()
                 return
-            self._replied(data)
-            if len(data) < CHUNK:
-                # A short read has emptied the buffer, and the end of stream was announced with it.
-                if mask & ENDED and not mask & BROKEN:
-                    self._pod_closed()
-                    return
-                if not mask & BROKEN:
-                    return
+            # A short read has emptied the buffer; if the end of stream was announced, this is it.
+            short = len(data) < CHUNK and not mask & BROKEN
+            last = short and bool(mask & ENDED)
+            self._replied(data, last)
+            if last:
+                self._pod_closed()
+            if short:
+                return
         self._hub.reactor.again(self.on_pod, mask)
 
-    def _replied(self, data: bytes) -> None:
+    def _replied(self, data: bytes, last: bool) -> None:
         self.phase = REPLYING
         self._reply_bytes += len(data)
         if self.client_gone:
             return
         if not self._reply:
             try:
-                data = data[self._client.send(data, socket.MSG_DONTWAIT) :]
+                # The last of a reply waits in the kernel for the end of stream: one packet takes both.
+                data = data[self._client.send(data, NOW_WITH_MORE if last else NOW) :]
             except BlockingIOError:
                 pass
             except OSError:
@@ -469,7 +477,7 @@ class Session:
         self._reply += data
 
     def _pod_closed(self) -> None:
-        """Act on the pod's end of stream: it is free, or, without a reply (but in stream mode), has died."""
+        """Act on the pod's end of stream: it is free, or has died if there was no reply."""
         if self.phase is RUNNING and not self._hub.stream:
             self.pod_broke("it closed without a reply")
             return
@@ -530,6 +538,7 @@ class Session:
             self.refuse(Outcome.SHUTDOWN, "the pod failed and the queue is shutting down; try again")
             return
         self.phase = WAITING
+        self.pod = None
         self._sent = 0
         self._hub.scheduler.give_back(self)
 
@@ -539,7 +548,6 @@ class Session:
         assert pod is not None, "only a session with a pod ends with one"
         hub = self._hub
         hub.limit.stop(self)
-        hub.settled_in.stop(self)
         if self._pod_socket is not None:
             hub.reactor.forget(self._pod_fd)
             self._pod_socket.close()
@@ -548,7 +556,8 @@ class Session:
 
     def keep_pod_alive(self) -> None:
         """Have the kernel find out when the pod's node has died; done late, for most sessions are short."""
-        if self._pod_socket is not None:
+        if self._pod_socket is not None and not self._pod_watched:
+            self._pod_watched = True
             set_keepalive(self._pod_socket)
 
     # The end

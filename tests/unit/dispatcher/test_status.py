@@ -67,7 +67,7 @@ def test_log_has_one_line_a_session(lab: Lab) -> None:
         "attempts": 1,
         "reply_bytes": 2,
         "pod": workers[0].text,
-        "pod_address": workers[0].text,
+        "reason": None,
     }
 
 

@@ -75,12 +75,13 @@ def serve(connection: socket.socket, number: int, name: str, faults: list[str], 
 def main() -> None:
     """Listen, say where, and serve."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--name", default="worker")
     parser.add_argument("--faults", default="")
     parser.add_argument("--reply-bytes", type=int, default=0)
     arguments = parser.parse_args()
-    listener = socket.create_server(("127.0.0.1", arguments.port), backlog=1024)
+    listener = socket.create_server((arguments.host, arguments.port), backlog=1024)
     log("listening", port=listener.getsockname()[1])
     sys.stdout.flush()
     faults = [kind for kind in arguments.faults.split(",") if kind]
