@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Time putting an edited server on the lab's cluster: by the bundle, and by the same steps typed by hand.
+
+Both begin with a server.py that the cluster has not seen and end when every pod runs it: build, save, copy
+through the controller, import, rollout. They take turns, so that a change of the machine's load meets both.
+Needs `make run` first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+INVENTORY = ROOT / "inventory" / "lab"
+ANSIBLE = ROOT / ".venv" / "bin"
+
+
+def run(*argv: str, stdin: bytes | None = None) -> bytes:
+    """Run a command; its output is shown only when it fails, and then the benchmark ends."""
+    done = subprocess.run(argv, cwd=ROOT, input=stdin, capture_output=True, check=False)
+    if done.returncode != 0:
+        sys.stderr.buffer.write(done.stdout + done.stderr)
+        sys.exit(f"redeploy: {shlex.join(argv)} failed; is the server deployed? make run")
+    return done.stdout
+
+
+class Node:
+    """The lab's first host, reached as somebody at a keyboard would."""
+
+    def __init__(self) -> None:
+        listed = json.loads(run(str(INVENTORY / "hosts.py"), "--list"))
+        host = listed["_meta"]["hostvars"]["lab1"]
+        options = [
+            "-q",
+            "-i",
+            host["ansible_ssh_private_key_file"],
+            *shlex.split(host["ansible_ssh_common_args"]),
+        ]
+        self.base_image: str = listed["all"]["vars"]["session_image_base"]
+        self._login = f"{host['ansible_user']}@{host['ansible_host']}"
+        self._ssh = ["ssh", *options, self._login]
+        self._scp = ["scp", *options]
+
+    def type(self, line: str, stdin: bytes | None = None) -> None:
+        """Run a shell line on the node."""
+        run(*self._ssh, line, stdin=stdin)
+
+    def fetch(self, source: str, destination: Path) -> None:
+        """Copy a file from the node."""
+        run(*self._scp, f"{self._login}:{source}", str(destination))
+
+    def put(self, source: Path, destination: str) -> None:
+        """Copy a file to the node."""
+        run(*self._scp, str(source), f"{self._login}:{destination}")
+
+
+def by_hand(node: Node, context: Path, work: Path, name: str) -> None:
+    """Type the steps."""
+    microk8s = "sudo /snap/bin/microk8s"
+    node.type(
+        "rm -rf by-hand && mkdir by-hand && tar -C by-hand -xf -",
+        run("tar", "-C", str(context), "-cf", "-", "."),
+    )
+    node.type(f"sudo docker build --build-arg BASE_IMAGE={node.base_image} -t {name} by-hand")
+    node.type(f"sudo docker save {name} > by-hand.tar")
+    node.fetch("by-hand.tar", work / "by-hand.tar")
+    node.put(work / "by-hand.tar", "by-hand.tar")
+    node.type(f"{microk8s} ctr image import by-hand.tar")
+    node.type(
+        f"{microk8s} kubectl -n sessions set image deployment/singlethread server={name} && "
+        f"{microk8s} kubectl -n sessions rollout status deployment/singlethread --timeout=300s"
+    )
+    node.type(f"rm -rf by-hand by-hand.tar; sudo docker image rm {name}")
+
+
+def by_bundle(context: Path) -> None:
+    """Run the stages of redeploy.yml up to the measurement."""
+    stages = [str(ROOT / "playbooks" / f"{stage}.yml") for stage in ("image", "deploy")]
+    run(
+        str(ANSIBLE / "ansible-playbook"),
+        "-i",
+        str(INVENTORY),
+        *stages,
+        "-e",
+        f"session_image_context={context}",
+    )
+
+
+def timed(what: Callable[[], None]) -> float:
+    """Return how many seconds something took."""
+    begun = time.monotonic()
+    what()
+    return time.monotonic() - begun
+
+
+def main() -> None:
+    """Take turns and print each time, the medians and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--rounds", type=int, default=3, metavar="N", help="turns each (default: %(default)s)"
+    )
+    rounds = parser.parse_args().rounds
+    if rounds < 1:
+        parser.error("--rounds must be 1 or more")
+    node = Node()
+    hand: list[float] = []
+    bundle: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        context = work / "server"
+        shutil.copytree(ROOT / "files" / "server", context, ignore=shutil.ignore_patterns("__pycache__"))
+        original = (context / "server.py").read_text()
+
+        def edit(turn: str) -> None:
+            (context / "server.py").write_text(f"{original}\n# {turn} at {time.time()}\n")
+
+        print(f"{'round':>5} {'by hand':>9} {'bundle':>9}", flush=True)
+        for number in range(1, rounds + 1):
+            name = f"singlethread:by-hand-{number}"
+            edit("by hand")
+            hand.append(timed(lambda name=name: by_hand(node, context, work, name)))  # type: ignore[misc]
+            edit("bundle")
+            bundle.append(timed(lambda: by_bundle(context)))
+            print(f"{number:>5} {hand[-1]:>7.1f} s {bundle[-1]:>7.1f} s", flush=True)
+    by_bundle(ROOT / "files" / "server")  # what the tree says runs again
+    hand_median, bundle_median = statistics.median(hand), statistics.median(bundle)
+    print(f"{'median':>6}{hand_median:>8.1f} s {bundle_median:>7.1f} s")
+    print(f"ratio {bundle_median / hand_median:.2f} (bundle / by hand; 1.5 or less is the aim)")
+
+
+if __name__ == "__main__":
+    main()
