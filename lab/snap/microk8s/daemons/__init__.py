@@ -1,0 +1,1 @@
+"""One module a service of the snap; each has ``run(paths) -> exit code``."""

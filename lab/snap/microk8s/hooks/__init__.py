@@ -1,0 +1,1 @@
+"""One module a hook that snapd calls; each has ``run(paths) -> exit code``."""
