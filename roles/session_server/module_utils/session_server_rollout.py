@@ -109,8 +109,8 @@ def rollout_remedy(deployment: Object | None, pods: Sequence[Object]) -> str:
         )
     if any(pod["metadata"].get("deletionTimestamp") for pod in pods):
         return (
-            "Pods still end their sessions. Let them, or stop waiting for them with kubectl delete pod --force, "
-            "then: ansible-playbook playbooks/deploy.yml"
+            "Pods still end their sessions. Let them, or stop waiting for them with kubectl delete pod "
+            "--force, then: ansible-playbook playbooks/deploy.yml"
         )
     return (
         "If the nodes are only slow, raise session_server_rollout_timeout. "
