@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import time
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ description:
     worker, and the command says ready before the launch configuration is applied, and when any other node is.
   - A control-plane node is ready when no launch configuration is pending, its API server serves a certificate
     for every name asked for, C(microk8s status) says that it is running, and its own node object is Ready.
+    After a restart that object stays Ready for a while whatever the kubelet does, so the kubelet must have
+    renewed its lease since.
   - A worker has no API of its own, so there the services are looked at.
 options:
   timeout:
@@ -79,6 +82,8 @@ class Observation:
     uncovered: list[str] = field(default_factory=list)
     status: str = ""
     node: dict[str, Any] = field(default_factory=dict)
+    started: float = 0.0  # when the services started, seconds of the epoch
+    renewed: float = 0.0  # when the kubelet last renewed its lease
     inactive: list[str] = field(default_factory=list)
 
 
@@ -96,6 +101,8 @@ def lacking(seen: Observation) -> list[str]:
     ready = condition(seen.node, "Ready")
     if ready.get("status") != "True":
         reasons.append(f"the node is not Ready: {ready.get('message') or 'the API does not list it'}")
+    elif seen.renewed < seen.started:
+        reasons.append("the kubelet has not reported since the services started")
     return reasons
 
 
@@ -105,6 +112,25 @@ def condition(node: dict[str, Any], kind: str) -> dict[str, Any]:
         if isinstance(entry, dict) and entry.get("type") == kind:
             return entry
     return {}
+
+
+def renewal(lease: dict[str, Any]) -> float:
+    """Return when a lease object was renewed, in seconds of the epoch; 0 when it says nothing."""
+    text = str(lease.get("spec", {}).get("renewTime", ""))
+    try:
+        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ")
+    except ValueError:
+        return 0.0
+    return moment.replace(tzinfo=timezone.utc).timestamp()
+
+
+def start_of(unit: str) -> float:
+    """Return when a service became active, in seconds of the epoch; 0 when it never did."""
+    text = output(
+        "systemctl", "show", "--value", "--property=ActiveEnterTimestampMonotonic", unit, timeout=10
+    )
+    since_boot = int(text.strip() or 0) / 1e6
+    return time.time() - (time.monotonic() - since_boot) if since_boot else 0.0
 
 
 def addons(status: str) -> dict[str, str]:
@@ -134,6 +160,15 @@ def certificate_covers(name: str) -> bool:
         return False
 
 
+def kubectl(*arguments: str, timeout: float) -> dict[str, Any]:
+    """Return the object kubectl prints, empty when it prints none."""
+    try:
+        found = json.loads(output(MICROK8S, "kubectl", *arguments, "-o", "json", timeout=timeout))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def node_name() -> str:
     """Return the name under which the kubelet registers: the host name in small letters."""
     return socket.gethostname().lower()
@@ -159,12 +194,9 @@ def look(names: list[str], patience: float) -> Observation:
     if seen.pending or seen.uncovered:
         return seen  # an API restart is under way or to come: nothing below would hold
     seen.status = output(MICROK8S, "status", "--format", "short", timeout=patience)
-    text = output(MICROK8S, "kubectl", "get", "node", node_name(), "-o", "json", timeout=patience)
-    try:
-        node = json.loads(text)
-    except ValueError:
-        node = {}
-    seen.node = node if isinstance(node, dict) else {}
+    seen.node = kubectl("get", "node", node_name(), timeout=patience)
+    seen.started = start_of("snap.microk8s.daemon-kubelite.service")
+    seen.renewed = renewal(kubectl("get", "lease", node_name(), "-n", "kube-node-lease", timeout=patience))
     return seen
 
 

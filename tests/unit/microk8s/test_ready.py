@@ -27,6 +27,7 @@ def test_a_node_with_everything_in_place_is_ready(ready: ModuleType) -> None:
         ({"status": ""}, "no output"),
         ({"node": NOT_READY}, "no CNI"),
         ({"node": {}}, "does not list"),
+        ({"started": 1000.0, "renewed": 999.0}, "has not reported since"),
         ({"stopped": True}, "microk8s start"),
         ({"worker": True, "inactive": ["kubelite"]}, "daemon-kubelite is not active"),
     ],
@@ -43,6 +44,22 @@ def test_a_worker_is_not_asked_for_an_api(ready: ModuleType) -> None:
 
 def test_the_states_of_the_addons(ready: ModuleType) -> None:
     assert ready.addons(STATUS) == {"core/dns": "enabled", "community/argocd": "disabled"}
+
+
+@pytest.mark.parametrize(
+    ("lease", "moment"),
+    [
+        ({"spec": {"renewTime": "2026-11-24T12:00:00.500000Z"}}, 1795521600.5),
+        ({"spec": {}}, 0.0),
+        ({}, 0.0),
+    ],
+)
+def test_when_the_kubelet_reported_last(ready: ModuleType, lease: dict[str, Any], moment: float) -> None:
+    assert ready.renewal(lease) == moment
+
+
+def test_a_unit_that_never_ran_has_no_start(ready: ModuleType) -> None:
+    assert ready.start_of("no-such-unit.service") == 0.0
 
 
 def test_no_certificate_is_valid_where_nothing_listens(ready: ModuleType) -> None:
