@@ -152,8 +152,8 @@ def _run(arguments: Arguments) -> None:
         Follower(
             KubernetesSlices(*arguments.service, arguments.kubeconfig),
             arguments.port_name,
-            lambda endpoints: void(reactor.call(lambda: dispatcher.set_members(endpoints))),
-            lambda event, reason: void(reactor.call(lambda: log.write(event, reason=reason))),
+            lambda endpoints: reactor.post(lambda: dispatcher.set_members(endpoints)),
+            lambda event, reason: reactor.post(lambda: log.write(event, reason=reason)),
         ).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: dispatcher.stop())
@@ -161,10 +161,6 @@ def _run(arguments: Arguments) -> None:
     gc.collect()
     gc.freeze()
     dispatcher.run()
-
-
-def void(_result: object) -> None:
-    """Drop a result."""
 
 
 def raise_descriptor_limit() -> int:

@@ -22,7 +22,7 @@ from .timers import Timer, Timers
 
 ACCEPTS_A_TURN = 64
 SPARE_DESCRIPTORS = 64
-"""Kept for pods, the API, scrapes and the program's own files."""
+"""Kept for the API, scrapes and the program's own files."""
 OUT_OF_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 ROUND = 0.5
 """Seconds between two looks at all pods, for what need not be exact and would cost each session something."""
@@ -63,7 +63,7 @@ class Dispatcher:
         self._listener = listener
         self._family = int(listener.family)
         self._accepting = False
-        self._capacity = _descriptors() - SPARE_DESCRIPTORS
+        self._capacity = 0
         self._sessions: set[Session] = set()
         self._numbers = 0
         self._probes: dict[Pod[Session], Probe] = {}
@@ -78,6 +78,7 @@ class Dispatcher:
 
     def run(self) -> None:
         """Serve until `stop` was called and the last session has ended, or the grace period has."""
+        self._limit_sessions(len(self.scheduler.pods()))
         self._start_accepting()
         self._rounds.start("round", self.reactor.now)
         while not (self.draining and not self._sessions):
@@ -206,6 +207,7 @@ class Dispatcher:
     def set_members(self, endpoints: Iterable[Endpoint]) -> None:
         """Make these the pods."""
         endpoints = tuple(endpoints)
+        self._limit_sessions(len(endpoints))
         for pod in self.scheduler.set_members(endpoints, self.reactor.now):
             if pod.session is not None:
                 pod.session.pod_broke("another pod has its address")
@@ -214,6 +216,10 @@ class Dispatcher:
                 del self._probes[pod]
                 probe.cancel()
         self.log.write("members", pods=[f"{each.name} {each.address}" for each in endpoints if each.usable])
+
+    def _limit_sessions(self, pods: int) -> None:
+        """Take no more clients than there are descriptors for, with one connection to each pod."""
+        self._capacity = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_DESCRIPTORS - pods, 1)
 
     def _probe(self, pod: Pod[Session]) -> None:
         self._probes[pod] = probe = Probe(self, pod)
@@ -318,7 +324,3 @@ def _order(settings: Settings) -> Order[Session]:
         return Fifo()
 
     return Fair(plain) if settings.fair else plain()
-
-
-def _descriptors() -> int:
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

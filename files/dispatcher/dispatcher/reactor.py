@@ -21,7 +21,7 @@ LONGEST_SLEEP = 3600.0
 
 
 class Reactor:
-    """Runs in one thread. Only `call` and `wake` may be used from other threads and from signal handlers."""
+    """Runs in one thread. Other threads and signal handlers may use `call`, `post` and `wake` only."""
 
     def __init__(self) -> None:
         self.now = time.monotonic()
@@ -62,6 +62,11 @@ class Reactor:
         """Call a handler in the next turn, after the others had theirs: it left work undone."""
         self._again.append((handler, mask))
 
+    def post(self, function: Callable[[], object]) -> None:
+        """Have a function called by the loop's thread, soon. What it raises ends the loop."""
+        self._calls.append(function)
+        self.wake()
+
     def call(self, function: Callable[[], T]) -> Future[T]:
         """Have a function called by the loop's thread; its result or exception arrives in the future."""
         future: Future[T] = Future()
@@ -72,8 +77,7 @@ class Reactor:
             except Exception as error:  # handed to the caller
                 future.set_exception(error)
 
-        self._calls.append(run)
-        self.wake()
+        self.post(run)
         return future
 
     def wake(self) -> None:

@@ -20,7 +20,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from .framing import is_complete, leading_number
-from .members import Pod
+from .members import Pod, format_address
 from .metrics import Outcome
 
 if TYPE_CHECKING:
@@ -65,17 +65,18 @@ class Session:
     """A session's state and what it does when something comes from its client or its pod."""
 
     __slots__ = (
-        "_client", "_client_ended", "_client_fd", "_client_paused", "_hub", "_intact", "_last_byte",
-        "_pod_deaf", "_pod_ended_sent", "_pod_fd", "_pod_paused", "_pod_socket", "_pod_watched",
-        "_reply", "_reply_bytes", "_request", "_sent", "attempts", "bound_at", "client_gone",
-        "host", "id", "outcome", "peer", "phase", "pod", "queued_at", "size",
+        "_client", "_client_ended", "_client_fd", "_client_left", "_client_paused", "_hub",
+        "_intact", "_last_byte", "_pod_deaf", "_pod_ended_sent", "_pod_fd", "_pod_paused",
+        "_pod_socket", "_pod_watched", "_reply", "_reply_bytes", "_request", "_sent", "attempts",
+        "bound_at", "client_gone", "host", "id", "outcome", "peer", "phase", "pod", "queued_at",
+        "size",
     )  # fmt: skip
 
     def __init__(self, hub: Dispatcher, number: int, client: socket.SocketType, host: str, port: int) -> None:
         self._hub = hub
         self.id = number
         self.host = host
-        self.peer = f"{host}:{port}"
+        self.peer = format_address(host, port)
         self.phase = SILENT
         self.queued_at = self._last_byte = hub.reactor.now
         self.bound_at = 0.0
@@ -90,6 +91,8 @@ class Session:
         self._client = client
         self._client_fd = client.fileno()
         self._client_ended = False
+        self._client_left = False
+        """It ended its stream so late that it counts as gone."""
         self._client_paused = 0
         """Events of the client while nothing is read from it, because its request does not go on."""
         self._request = b""
@@ -122,14 +125,16 @@ class Session:
 
     def on_client(self, mask: int) -> None:
         """Handle an event of the client's socket."""
+        if self.client_gone or self.phase is CLOSED:
+            return  # something that was put off for this turn
         # Once both sides are closed, as in LINGERING, the kernel reports a hang-up for a clean end too.
         if mask & BROKEN:
             self._client_lost()
             return
-        if mask & select.EPOLLOUT:
-            self._flush_client()
         if mask & (select.EPOLLIN | ENDED):
             self._read_client(mask)
+        if mask & select.EPOLLOUT and self._reply and not self.client_gone:
+            self._flush_client()
 
     def _read_client(self, mask: int) -> None:
         for _ in range(CHUNKS_A_TURN):
@@ -198,6 +203,7 @@ class Session:
             self._close()
         elif phase is not CLOSED:
             self._client_ended = True
+            self._client_left = self._ended_late()
             if phase is RUNNING or phase is REPLYING:
                 self._feed_pod()
 
@@ -211,6 +217,9 @@ class Session:
         elif phase is FLUSHING:
             self._record(Outcome.LEFT_RUNNING)
             self._close()
+        elif phase is CONNECTING:
+            self._record(Outcome.LEFT_WAITING)
+            self._abandon()
         elif phase is not CLOSED:
             self._record(Outcome.LEFT_RUNNING)
             self._abandon()
@@ -226,11 +235,13 @@ class Session:
 
     def _abandon(self) -> None:
         """Let go of the client; its pod has work in hand, and is free when that has ended, not before."""
-        self.client_gone = True
+        self.client_gone = self._client_ended = True
+        self._client_paused = 0
         self._forget_client()
         self._reply = b""
-        self._client_ended = True
-        if self.phase is not CONNECTING:
+        if self.phase is CONNECTING:
+            self._request = b""  # the pod finds an end of stream instead of work
+        else:
             self._feed_pod()
             if self._pod_paused:
                 self._resume_pod()
@@ -243,6 +254,8 @@ class Session:
 
     def overtime(self) -> None:
         """Send the client away; the pod keeps the session until it ends, for it still works on it."""
+        if self.client_gone:
+            return
         reason = f"the session took longer than {self._hub.settings.session_limit:g} seconds"
         self._record(Outcome.OVERTIME, reason)
         if self.phase is REPLYING:
@@ -257,15 +270,14 @@ class Session:
 
     def _flush_client(self) -> None:
         """Pass on what there is of the reply."""
-        if self._reply:
-            try:
-                sent = self._client.send(self._reply, NOW)
-            except BlockingIOError:
-                return
-            except OSError:
-                self._client_lost()
-                return
-            self._reply = self._reply[sent:]
+        try:
+            sent = self._client.send(self._reply, NOW)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._client_lost()
+            return
+        self._reply = self._reply[sent:]
         if not self._reply and self.phase is FLUSHING:
             self._end_client()
         elif self._pod_paused and len(self._reply) < self._hub.settings.reply_buffer:
@@ -283,7 +295,8 @@ class Session:
             except BlockingIOError:
                 sent = 0
             except OSError:
-                self._client_lost_at_end()
+                self._record(Outcome.LEFT_RUNNING)
+                self._close()
                 return
             self._reply = self._reply[sent:]
             if self._reply:
@@ -312,10 +325,6 @@ class Session:
     def _resume_client(self) -> None:
         mask, self._client_paused = self._client_paused, 0
         self._hub.reactor.again(self.on_client, mask)
-
-    def _client_lost_at_end(self) -> None:
-        self._record(Outcome.LEFT_RUNNING)
-        self._close()
 
     # The pod
 
@@ -388,13 +397,12 @@ class Session:
         self.attempts += 1
         if self._client_ended or self._client_paused or self._sent < len(self._request):
             self._feed_pod()
-        elif self._hub.settings.half_close and is_complete(
-            self._request,
-            ended=False,
-            quiet=self.bound_at - self._last_byte,
-            settle=self._hub.settings.settle,
-        ):
+        if self._hub.settings.half_close and self._sent == len(self._request) and self._is_complete():
             self._end_pod_input()
+
+    def _is_complete(self) -> bool:
+        quiet = self.bound_at - self._last_byte
+        return is_complete(self._request, ended=False, quiet=quiet, settle=self._hub.settings.settle)
 
     def _feed_pod(self) -> None:
         """Send the pod what it has not got of the request, then the client's end of stream."""
@@ -478,7 +486,7 @@ class Session:
 
     def _pod_closed(self) -> None:
         """Act on the pod's end of stream: it is free, or has died if there was no reply."""
-        if self.phase is RUNNING and not self._hub.stream:
+        if self.phase is RUNNING and not self._hub.stream and not self.client_gone:
             self.pod_broke("it closed without a reply")
             return
         pod = self._release_pod()
@@ -536,6 +544,10 @@ class Session:
         """Go back to the head of the queue."""
         if self._hub.draining:
             self.refuse(Outcome.SHUTDOWN, "the pod failed and the queue is shutting down; try again")
+            return
+        if self._client_left:
+            self._record(Outcome.LEFT_RUNNING)
+            self._close()
             return
         self.phase = WAITING
         self.pod = None

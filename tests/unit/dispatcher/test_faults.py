@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import socket
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -89,6 +92,54 @@ def test_pod_that_comes_back_is_used_again(lab: Lab) -> None:
     assert (
         dispatcher.sessions(2)[1]["attempts"] == 1
     )  # the refused connection is no attempt: it carried nothing
+
+
+@pytest.fixture
+def deaf_pod() -> Iterator[str]:
+    """Yield the address of a pod whose backlog is full: nothing answers a connection."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield "{}:{}".format(*listener.getsockname())
+
+
+@pytest.mark.parametrize("options", [[], ["--no-probe"]])
+def test_pod_that_takes_no_connection_holds_a_session_for_the_connect_timeout_at_most(
+    lab: Lab, deaf_pod: str, options: list[str]
+) -> None:
+    good = lab.worker("--name", "good")
+    dispatcher = lab.dispatcher(f"--pods={deaf_pod},{good.text}", "--connect-timeout=0.5", *options)
+    begun = time.monotonic()
+    assert ask_all(dispatcher.address, ["0.1\n"] * 4) == ["good"] * 4
+    assert time.monotonic() - begun < 3
+
+
+def test_client_that_leaves_while_its_pod_is_being_connected_starts_no_work(lab: Lab, deaf_pod: str) -> None:
+    dispatcher = lab.dispatcher(f"--pods={deaf_pod}", "--connect-timeout=0.5", "--no-probe")
+    client = Client(dispatcher.address, "0\n")
+    dispatcher.wait_for_state("busy", 1)
+    client.reset()
+    (record,) = dispatcher.sessions(1)
+    assert (record["outcome"], record["attempts"]) == ("left_waiting", 0)
+    eventually(lambda: dispatcher.status()["pods"][0]["state"] != "busy", "the pod is given up")
+
+
+def test_client_that_ended_its_stream_while_it_ran_is_not_resent(lab: Lab) -> None:
+    worker = lab.worker("--faults", "mute")
+    dispatcher = lab.dispatcher([worker], "--half-close-window=0.1")
+    client = Client(dispatcher.address, "0\n")
+    eventually(worker.sessions, "it runs")
+    time.sleep(0.3)
+    client.socket.close()
+    time.sleep(0.1)
+    worker.program.stop()
+    assert dispatcher.sessions(1)[0]["outcome"] == "left_running"
+    assert dispatcher.status()["waiting_sessions"] == 0
 
 
 def test_without_pods_sessions_wait_until_the_limit(lab: Lab) -> None:
