@@ -23,7 +23,7 @@ _HOLD_RENEW_DAYS = 30
 
 
 def snaps(listing: str) -> dict[str, dict[str, Any]]:
-    """Turn the output of `snap list` into {name: {version, revision, notes}}; empty when there is none."""
+    """Turn the output of `snap list` into {name: {version, revision, tracking, notes}}."""
     found: dict[str, dict[str, Any]] = {}
     lines = listing.splitlines()
     if not lines or not lines[0].startswith("Name "):
@@ -33,7 +33,12 @@ def snaps(listing: str) -> dict[str, dict[str, Any]]:
         if len(fields) < 6:
             continue
         notes = [] if fields[-1] == "-" else fields[-1].split(",")
-        found[fields[0]] = {"version": fields[1], "revision": fields[2], "notes": notes}
+        found[fields[0]] = {
+            "version": fields[1],
+            "revision": fields[2],
+            "tracking": fields[3],
+            "notes": notes,
+        }
     return found
 
 

@@ -19,9 +19,9 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc)
 
 def test_each_snap_has_its_revision_and_notes(filters: ModuleType) -> None:
     assert filters.snaps(LIST) == {
-        "core22": {"version": "20260101", "revision": "1234", "notes": ["base"]},
-        "microk8s": {"version": "v1.35.4", "revision": "x2", "notes": ["classic", "held"]},
-        "lxd": {"version": "5.21", "revision": "10", "notes": []},
+        "core22": {"version": "20260101", "revision": "1234", "tracking": "latest/stable", "notes": ["base"]},
+        "microk8s": {"version": "v1.35.4", "revision": "x2", "tracking": "-", "notes": ["classic", "held"]},
+        "lxd": {"version": "5.21", "revision": "10", "tracking": "5.21/stable", "notes": []},
     }
 
 
