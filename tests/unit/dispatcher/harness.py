@@ -230,6 +230,18 @@ def overlaps(workers: Sequence[Worker]) -> list[Record]:
     return found
 
 
+def idle_share(workers: Sequence[Worker]) -> float:
+    """Return which part of the time between its first and last session the workers spent idle."""
+    idle = total = 0.0
+    for worker in workers:
+        times = [(record["event"], record["time"]) for record in worker.program.records()]
+        ends = [time for event, time in times if event == "close"]
+        begins = [time for event, time in times if event == "open"]
+        idle += sum(begin - end for end, begin in zip(ends, begins[1:], strict=False))
+        total += ends[-1] - begins[0]
+    return idle / total
+
+
 def order_of_start(workers: Sequence[Worker]) -> list[str]:
     """Return the requests in the order in which the workers began them."""
     records = [record for worker in workers for record in worker.sessions()]

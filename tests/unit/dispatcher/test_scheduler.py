@@ -194,6 +194,7 @@ class Machine(RuleBasedStateMachine):
         while pair := self.scheduler.next_pair(self.now):
             session, pod = pair
             assert all(pod is not other for _, other in self.running), "two sessions in a pod"
+            assert pod.member
             assert pod.endpoint.usable
             assert pod.state is State.BUSY
             if self.returned:

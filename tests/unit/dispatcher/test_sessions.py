@@ -6,7 +6,16 @@ import time
 
 import pytest
 
-from tests.unit.dispatcher.harness import Client, Lab, ask, ask_all, eventually, order_of_start, overlaps
+from tests.unit.dispatcher.harness import (
+    Client,
+    Lab,
+    ask,
+    ask_all,
+    eventually,
+    idle_share,
+    order_of_start,
+    overlaps,
+)
 
 
 def test_reply_is_passed_on_whole(lab: Lab) -> None:
@@ -18,14 +27,11 @@ def test_reply_is_passed_on_whole(lab: Lab) -> None:
 def test_never_two_sessions_in_a_pod_and_none_idle_while_one_waits(lab: Lab) -> None:
     workers = lab.workers(3)
     dispatcher = lab.dispatcher(workers)
-    begun = time.monotonic()
     replies = ask_all(dispatcher.address, ["0.1\n"] * 30)
-    took = time.monotonic() - begun
     assert len(replies) == 30
     assert set(replies) == {"w0", "w1", "w2"}
     assert overlaps(workers) == []
-    assert took < 2.0  # 10 rounds of 0.1 s
-    assert sum(len(worker.sessions()) for worker in workers) == 30
+    assert idle_share(workers) < 0.2  # scheduling of processes on a busy machine; about 0.01 on a quiet one
 
 
 def test_fifo_serves_in_order_of_arrival(lab: Lab) -> None:
