@@ -40,7 +40,7 @@ reset: setup ## Remove from the hosts what the bundle made
 lab: setup ## Make the lab in a box: LAB_HOSTS hosts as containers of the local Docker engine
 	$(LAB_PLAYBOOK) lab/prepare.yml
 	python3 lab/build.py
-	$(LAB_PLAYBOOK) lab/create.yml
+	$(LAB_PLAYBOOK) lab/create.yml $(if $(filter lab,$(MAKECMDGOALS)),$(ARGS))
 
 .PHONY: lab-down
 lab-down: setup ## Remove the lab's hosts (what was built stays cached)

@@ -41,7 +41,7 @@ def spoilt(on_node: OnNode) -> Spoilt:
             "make lab",
         ),
         ('{"microk8s_source": "shop"}', "'shop'", "store or files"),
-        ('{"preflight_disk_required_mb": 900000000}', "/var", "900000000 MiB"),
+        ('{"preflight_disk_required_mb": 900000000}', "900000000 are needed", "preflight_disk_required_mb"),
     ],
 )
 def test_wrong_settings(playbook: Playbook, setting: str, wrong: str, remedy: str) -> None:
