@@ -1,10 +1,10 @@
-"""The filters over `ctr image ls`, fed with the output of containerd 1.6."""
+"""What is read from `ctr image ls`, fed with the output of containerd 1.6."""
 
 from __future__ import annotations
 
 import pytest
 
-from roles.session_image.filter_plugins.containerd_images import (
+from roles.session_image.module_utils.session_image_containerd import (
     containerd_image,
     containerd_names,
     containerd_tags,
@@ -40,12 +40,11 @@ LISTING = "\n".join(
 
 @pytest.mark.parametrize(("reference", "image_id", "pinned"), [(NEW, NEW_ID, True), (OLD, OLD_ID, False)])
 def test_the_image_that_was_built_has_no_problem(reference: str, image_id: str, pinned: bool) -> None:
-    expected = {"problems": [], "pinned": pinned}
-    assert containerd_image(LISTING, reference, image_id, "linux/amd64") == expected
+    assert containerd_image(LISTING, reference, image_id, "linux/amd64") == (True, [], pinned)
 
 
 def test_an_unknown_id_is_not_compared() -> None:
-    assert containerd_image(LISTING, NEW, "", "linux/amd64")["problems"] == []
+    assert containerd_image(LISTING, NEW, "", "linux/amd64").problems == []
 
 
 @pytest.mark.parametrize(
@@ -63,7 +62,7 @@ def test_an_unknown_id_is_not_compared() -> None:
 def test_a_difference_is_told(
     listing: str, reference: str, image_id: str, platform: str, problem: str
 ) -> None:
-    problems = containerd_image(listing, reference, image_id, platform)["problems"]
+    problems = containerd_image(listing, reference, image_id, platform).problems
     assert len(problems) == 1
     assert problem in problems[0]
 

@@ -1,0 +1,46 @@
+#!/usr/bin/python
+"""Ansible module: pack a build context, because each file to copy takes a moment of its own."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = """
+module: session_image_context
+short_description: Pack a Docker build context
+options:
+  path: {description: Folder of the build context., type: path, required: true}
+  files: {description: Paths below it of the files to pack., type: list, elements: str, required: true}
+  dest: {description: "Where to write the archive, tar compressed by gzip.", type: path, required: true}
+"""
+
+
+def pack(folder: Path, files: list[str], dest: Path) -> None:
+    """Pack files; raises OSError when one cannot be read or the archive cannot be written."""
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(dest, "w:gz", compresslevel=1) as archive:
+        for name in files:
+            archive.add(folder / name, name, recursive=False)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "files": {"type": "list", "elements": "str", "required": True},
+            "dest": {"type": "path", "required": True},
+        },
+    )
+    try:
+        pack(Path(module.params["path"]), module.params["files"], Path(module.params["dest"]))
+    except OSError as error:
+        module.fail_json(msg=f"The build context cannot be packed: {error}")
+    module.exit_json(changed=True)
+
+
+if __name__ == "__main__":
+    main()
