@@ -12,31 +12,32 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.session_image_containerd import PINNED, containerd_image, containerd_names
+from ansible.module_utils.session_image_containerd import PINNED, containerd_names, find_image, image_problems
 from ansible.module_utils.session_image_layout import architecture, full_name
 
 DOCUMENTATION = """
 module: session_image_import
-short_description: Have an image in containerd, and prove it
+short_description: Have an image in containerd, proved and pinned
 description:
-  - Without I(src) it looks whether the image is there, and pins one that is.
-  - With I(src) it imports the archive, proves reference, id and platform, pins the image, removes the archive.
+  - Without I(id) it only looks.
+  - With it, the image is proved by reference, id and platform, and pinned; before that, I(src) is imported, and
+    removed.
 options:
   microk8s: {description: Path of the microk8s command., type: path, required: true}
   reference: {description: "The image, as NAME:TAG.", type: str, required: true}
-  ids:
-    description: Digest of the image's configuration by architecture; one that is not given is not compared.
-    type: dict
-    default: {}
+  id: {description: Digest of the image's configuration., type: str, default: ""}
   src: {description: "An archive of an OCI image layout, compressed by gzip.", type: path}
 """
 
 RETURN = """
 installed: {description: Whether MicroK8s is installed., type: bool}
-there: {description: Whether the image is there., type: bool}
 architecture: {description: "The machine's architecture, as images name it.", type: str}
+ids: {description: Ids of the image that has the reference., type: list}
+pinned: {description: Whether it is pinned., type: bool}
 have: {description: Digests of the blobs that an archive for this node can leave out., type: list}
 """
+
+ARCHITECTURE = architecture(platform.machine())
 
 ID_SECONDS = 10
 """How long containerd's Kubernetes plug-in may take to add an image's id after the import."""
@@ -71,32 +72,37 @@ class Node:
         self._module = module
         self._ctr = [module.params["microk8s"], "ctr"]
         self._reference = full_name(module.params["reference"])
-        arch = architecture(platform.machine())
-        self._id = module.params["ids"].get(arch, "")
-        self._platform = f"linux/{arch}"
 
     def ctr(self, *argv: str) -> str:
         """Run ctr and return what it prints; ends the module when it fails."""
         return str(self._module.run_command([*self._ctr, *argv], check_rc=True)[1])
 
-    def look(self) -> Any:
-        """Compare what is there with what was built."""
-        return containerd_image(self.ctr("image", "ls"), self._reference, self._id, self._platform)
+    def look(self) -> dict[str, Any]:
+        """Return what is there: ids, pinned, have."""
+        found = find_image(self.ctr("image", "ls"), self._reference)
+        if found is None:
+            return {"ids": [], "pinned": False, "have": self.ctr("content", "ls", "--quiet").split()}
+        # An image of that name which has to go takes its layers with it.
+        return {"ids": found.ids, "pinned": found.pinned, "have": []}
 
-    def import_archive(self, src: Path) -> None:
-        """Import an archive and prove that the image is the one that was built."""
+    def replace(self, archive: Path) -> None:
+        """Import an archive."""
         # Another image of this name (its base has changed) must go first: containerd's Kubernetes plug-in
         # gives an id to a name that is new, and not to one that changes its meaning.
         names = containerd_names(self.ctr("image", "ls"), [self._reference])
         if names:
             self.ctr("image", "rm", *names)
         # Node by node: `microk8s images import` goes to all of them, but exits with 0 when some have failed.
-        problem = feed(src, [*self._ctr, "image", "import", "-"])
+        problem = feed(archive, [*self._ctr, "image", "import", "-"])
         if problem:
             self._module.fail_json(msg=f"ctr image import: {problem}")
-        src.unlink()
+        archive.unlink()
+
+    def prove(self, image_id: str) -> None:
+        """Compare reference, id and platform, or end the module."""
         deadline = time.monotonic() + ID_SECONDS
-        while problems := self.look().problems:
+        wanted = (self._reference, image_id, f"linux/{ARCHITECTURE}")
+        while problems := image_problems(self.ctr("image", "ls"), *wanted):
             if time.monotonic() > deadline:
                 self._module.fail_json(msg=f"imported, but {'; '.join(problems)}")
             time.sleep(0.2)
@@ -105,10 +111,6 @@ class Node:
         """Keep the kubelet from removing the image when the disk fills up: nothing could pull it again."""
         self.ctr("image", "label", self._reference, PINNED)
 
-    def blobs(self) -> list[str]:
-        """Return the digests of what containerd has, of whatever image."""
-        return self.ctr("content", "ls", "--quiet").split()
-
 
 def main() -> None:
     """Run the module."""
@@ -116,28 +118,27 @@ def main() -> None:
         argument_spec={
             "microk8s": {"type": "path", "required": True},
             "reference": {"type": "str", "required": True},
-            "ids": {"type": "dict", "default": {}},
+            "id": {"type": "str", "default": ""},
             "src": {"type": "path"},
         },
         supports_check_mode=True,
     )
-    known = {"installed": True, "architecture": architecture(platform.machine()), "have": []}
+    image_id, src = module.params["id"], module.params["src"]
     if not Path(module.params["microk8s"]).exists():
-        module.exit_json(changed=False, there=False, **known | {"installed": False})
+        module.exit_json(
+            changed=False, installed=False, architecture=ARCHITECTURE, ids=[], pinned=False, have=[]
+        )
     node = Node(module)
-    if module.params["src"] and not module.check_mode:
-        node.import_archive(Path(module.params["src"]))
-        node.pin()
-        module.exit_json(changed=True, there=True, **known)
-    verdict = node.look()
-    there = not verdict.problems
-    pins = there and not verdict.pinned
-    if pins and not module.check_mode:
-        node.pin()
-    # An image of that name which has to go takes its layers with it.
-    if not verdict.found:
-        known["have"] = node.blobs()
-    module.exit_json(changed=pins, there=there, **known)
+    try:
+        if image_id and not module.check_mode:
+            if src:
+                node.replace(Path(src))
+            node.prove(image_id)
+            node.pin()
+        found = node.look()
+    except (OSError, ValueError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=image_id != "", installed=True, architecture=ARCHITECTURE, **found)
 
 
 if __name__ == "__main__":

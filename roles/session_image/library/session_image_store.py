@@ -11,7 +11,7 @@ from ansible.module_utils.session_image_layout import Layout, LayoutError
 
 DOCUMENTATION = """
 module: session_image_store
-short_description: Look at the images in the cache, take one in, or pack one for a node
+short_description: Look at the images in the cache, take one in, or remove some
 description:
   - The cache is an OCI image layout. A blob counts only when its content has its digest, an image only when
     all of its blobs count.
@@ -32,18 +32,6 @@ options:
   src:
     description: An archive with an image to take in, in the place of those of the same NAME; then removed.
     type: path
-  dest:
-    description: Where to write an archive of the image for a node.
-    type: path
-  architecture:
-    description: The node's architecture, as images name it.
-    type: str
-    default: ""
-  have:
-    description: Digests of blobs to leave out of I(dest), because the node has them.
-    type: list
-    elements: str
-    default: []
 """
 
 EXAMPLES = """
@@ -62,7 +50,7 @@ blobs:
   description: Digests of all whole blobs in the cache.
   type: list
 size:
-  description: Bytes of the archive that was taken in or written, 0 when none was.
+  description: Bytes of the archive that was taken in.
   type: int
 """
 
@@ -75,9 +63,6 @@ def main() -> None:
             "reference": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "src": {"type": "path"},
-            "dest": {"type": "path"},
-            "architecture": {"type": "str", "default": ""},
-            "have": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -94,11 +79,6 @@ def main() -> None:
             size = src.stat().st_size
             layout.take(src, reference)
             src.unlink()
-        if options["dest"]:
-            dest = Path(options["dest"])
-            dest.parent.mkdir(parents=True, exist_ok=True)
-            layout.pack(reference, options["architecture"], dest, options["have"])
-            size = dest.stat().st_size
         module.exit_json(
             changed=bool(options["src"]), images=layout.images(reference), blobs=layout.blobs(), size=size
         )

@@ -15,11 +15,11 @@ PINNED = "io.cri-containerd.pinned=pinned"
 """Label that keeps an image from the kubelet's garbage collection."""
 
 
-class Verdict(NamedTuple):
-    """How what containerd has under a reference compares with the image that was built."""
+class Found(NamedTuple):
+    """What containerd has under a reference."""
 
-    found: bool
-    problems: list[str]
+    ids: list[str]
+    platforms: frozenset[str]
     pinned: bool
 
 
@@ -51,22 +51,27 @@ def parse_images(listing: str) -> list[Row]:
     return rows
 
 
-def containerd_image(listing: str, reference: str, image_id: str, platform: str) -> Verdict:
-    """Compare what containerd has under a reference with the image that was built.
-
-    The problems are one sentence each, and none when the right image is there. An empty image_id (unknown) is
-    not compared.
-    """
+def find_image(listing: str, reference: str) -> Found | None:
+    """Return what containerd has under a reference, or None."""
     rows = {row.name: row for row in parse_images(listing)}
     found = rows.get(reference)
     if found is None:
-        return Verdict(False, [f"containerd has no image {reference}"], False)
+        return None
+    ids = [name for name, row in rows.items() if name.startswith("sha256:") and row.digest == found.digest]
+    return Found(ids, found.platforms, PINNED in found.labels)
+
+
+def image_problems(listing: str, reference: str, image_id: str, platform: str) -> list[str]:
+    """Say, one sentence each, why what containerd has under a reference is not the image that was built."""
+    found = find_image(listing, reference)
+    if found is None:
+        return [f"containerd has no image {reference}"]
     problems = []
     if platform not in found.platforms:
         problems.append(f"{reference} is for {', '.join(sorted(found.platforms))}, not for {platform}")
-    if image_id and (image_id not in rows or rows[image_id].digest != found.digest):
+    if image_id not in found.ids:
         problems.append(f"{reference} is not the image that was built, {image_id}")
-    return Verdict(True, problems, PINNED in found.labels)
+    return problems
 
 
 def containerd_tags(listing: str, repository: str) -> list[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from roles.session_image.module_utils.session_image_containerd import (
-    containerd_image,
+    Found,
     containerd_names,
     containerd_tags,
+    find_image,
+    image_problems,
 )
 
 REPOSITORY = "docker.io/library/singlethread"
@@ -40,11 +42,8 @@ LISTING = "\n".join(
 
 @pytest.mark.parametrize(("reference", "image_id", "pinned"), [(NEW, NEW_ID, True), (OLD, OLD_ID, False)])
 def test_the_image_that_was_built_has_no_problem(reference: str, image_id: str, pinned: bool) -> None:
-    assert containerd_image(LISTING, reference, image_id, "linux/amd64") == (True, [], pinned)
-
-
-def test_an_unknown_id_is_not_compared() -> None:
-    assert containerd_image(LISTING, NEW, "", "linux/amd64").problems == []
+    assert image_problems(LISTING, reference, image_id, "linux/amd64") == []
+    assert find_image(LISTING, reference) == Found([image_id], frozenset({"linux/amd64"}), pinned)
 
 
 @pytest.mark.parametrize(
@@ -62,14 +61,14 @@ def test_an_unknown_id_is_not_compared() -> None:
 def test_a_difference_is_told(
     listing: str, reference: str, image_id: str, platform: str, problem: str
 ) -> None:
-    problems = containerd_image(listing, reference, image_id, platform).problems
+    problems = image_problems(listing, reference, image_id, platform)
     assert len(problems) == 1
     assert problem in problems[0]
 
 
 def test_a_listing_of_another_form_is_refused() -> None:
     with pytest.raises(ValueError, match="not a line of `ctr image ls`"):
-        containerd_image("microk8s is not running, try microk8s start", NEW, "", "linux/amd64")
+        find_image("microk8s is not running, try microk8s start", NEW)
 
 
 def test_only_content_hash_tags_of_the_very_repository_are_ours() -> None:
