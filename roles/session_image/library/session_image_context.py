@@ -11,6 +11,8 @@ from ansible.module_utils.basic import AnsibleModule
 DOCUMENTATION = """
 module: session_image_context
 short_description: Pack a Docker build context
+description:
+  - Everybody may read what is packed, whatever the umask of the checkout: the image's user owns nothing.
 options:
   path: {description: Folder of the build context., type: path, required: true}
   files: {description: Paths below it of the files to pack., type: list, elements: str, required: true}
@@ -18,12 +20,20 @@ options:
 """
 
 
+def readable(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Give a file root as its owner, and the mode that it shall have in the image."""
+    member.mode = 0o755 if member.mode & 0o100 else 0o644
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    return member
+
+
 def pack(folder: Path, files: list[str], dest: Path) -> None:
     """Pack files; raises OSError when one cannot be read or the archive cannot be written."""
     dest.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(dest, "w:gz", compresslevel=1) as archive:
         for name in files:
-            archive.add(folder / name, name, recursive=False)
+            archive.add(folder / name, name, recursive=False, filter=readable)
 
 
 def main() -> None:

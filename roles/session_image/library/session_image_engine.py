@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: what the Docker engine knows of an image and its base, in one look."""
+"""Ansible module: whether the Docker engine answers, and what it knows of a base image."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from ansible.module_utils.session_image_layout import architecture
 
 DOCUMENTATION = """
 module: session_image_engine
-short_description: Look at an image and its base in the Docker engine
+short_description: Look at a base image in the Docker engine
 options:
-  reference: {description: "The image, as NAME:TAG.", type: str, required: true}
-  base: {description: The image that it is built upon., type: str, required: true}
+  base: {description: The image that others are built upon., type: str, required: true}
 """
 
 RETURN = """
-problem: {description: Why the engine does not answer, type: str, returned: always}
-layers: {description: "Digests of the image's uncompressed layers, lowest first; none when it is not there."}
-base_layers: {description: The same of its base.}
+problem: {description: Why the engine does not answer; empty when it does., type: str}
+layers: {description: "Digests of the base's uncompressed layers, lowest first; none when it is not there."}
 architecture: {description: "The machine's architecture, as images name it.", type: str}
 """
 
@@ -29,27 +27,18 @@ architecture: {description: "The machine's architecture, as images name it.", ty
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
-        argument_spec={
-            "reference": {"type": "str", "required": True},
-            "base": {"type": "str", "required": True},
-        },
+        argument_spec={"base": {"type": "str", "required": True}},
         supports_check_mode=True,
     )
     known: dict[str, Any] = {"changed": False, "architecture": architecture(platform.machine())}
     docker = module.get_bin_path("docker")
     if docker is None:
-        module.exit_json(problem="there is no docker command", layers=[], base_layers=[], **known)
-    # --format keeps what comes back small; an image that is not there is left out.
-    asked = [module.params["reference"], module.params["base"]]
-    found: list[list[str]] = []
-    for name in asked:
-        code, out, problem = module.run_command(
-            [docker, "image", "inspect", "--format", "{{json .RootFS.Layers}}", name]
-        )
-        if code != 0 and "no such image" not in problem.lower():
-            module.exit_json(problem=problem.strip(), layers=[], base_layers=[], **known)
-        found.append(json.loads(out) or [] if code == 0 else [])
-    module.exit_json(problem="", layers=found[0], base_layers=found[1], **known)
+        module.exit_json(problem="there is no docker command", layers=[], **known)
+    command = [docker, "image", "inspect", "--format", "{{json .RootFS.Layers}}", module.params["base"]]
+    code, out, error = module.run_command(command)
+    absent = code != 0 and "no such image" in error.lower()
+    problem = "" if code == 0 or absent else error.strip()
+    module.exit_json(problem=problem, layers=json.loads(out) if code == 0 else [], **known)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ module: session_image_import
 short_description: Have an image in containerd, proved and pinned
 description:
   - Without I(id) it only looks.
-  - With it, the image is proved by reference, id and platform, and pinned; before that, I(src) is imported and
-    removed.
+  - With it, the image is proved by reference, id and platform, and pinned; I(src) is imported before that,
+    and removed.
 options:
   microk8s: {description: Path of the microk8s command., type: path, required: true}
   reference: {description: "The image, as NAME:TAG.", type: str, required: true}
