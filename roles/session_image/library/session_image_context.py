@@ -12,7 +12,7 @@ DOCUMENTATION = """
 module: session_image_context
 short_description: Pack a Docker build context
 description:
-  - Everybody may read what is packed, whatever the umask of the checkout: the image's user owns nothing.
+  - Everybody may read what is packed, whatever the umask of the checkout.
 options:
   path: {description: Folder of the build context., type: path, required: true}
   files: {description: Paths below it of the files to pack., type: list, elements: str, required: true}

@@ -7,6 +7,7 @@ import json
 import socket
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -35,6 +36,7 @@ problem: {description: Why no cluster answers; empty when one does., type: str}
 namespaces: {description: The namespace, or nothing., type: list}
 services: {description: The service, or nothing., type: list}
 nodes: {description: All nodes., type: list}
+api_host: {description: Host of the API server in the kubeconfig; empty for a loopback., type: str}
 own_addresses: {description: Addresses of nodes that are this machine's own., type: list}
 """
 
@@ -50,7 +52,13 @@ def is_own(address: str) -> bool:
     return True
 
 
-def look(kubeconfig: str, namespace: str, name: str, timeout: int) -> dict[str, list[dict[str, Any]]]:
+def api_host(url: str) -> str:
+    """Return the host of the API server's URL; nothing for a loopback, where no NodePort answers."""
+    host = urlsplit(url).hostname or ""
+    return "" if host == "localhost" or host.startswith("127.") or host == "::1" else host
+
+
+def look(kubeconfig: str, namespace: str, name: str, timeout: int) -> dict[str, Any]:
     """Read the objects; raises ApiException, ConfigException or HTTPError when no cluster answers."""
     connection = config.new_client_from_config(kubeconfig)
     connection.rest_client.pool_manager.connection_pool_kw["retries"] = False
@@ -62,6 +70,7 @@ def look(kubeconfig: str, namespace: str, name: str, timeout: int) -> dict[str, 
         return found
 
     return {
+        "api_host": api_host(connection.configuration.host),
         "namespaces": items(core.list_namespace, field_selector=f"metadata.name={namespace}"),
         "services": items(core.list_namespaced_service, namespace, field_selector=f"metadata.name={name}"),
         "nodes": items(core.list_node),
@@ -82,7 +91,7 @@ def main() -> None:
     if MISSING_LIBRARY:
         module.fail_json(msg=missing_required_lib(MISSING_LIBRARY))
     kubeconfig = module.params["kubeconfig"]
-    found: dict[str, list[dict[str, Any]]] = {"namespaces": [], "services": [], "nodes": []}
+    found: dict[str, Any] = {"api_host": "", "namespaces": [], "services": [], "nodes": []}
     problem = ""
     if not Path(kubeconfig).exists():
         problem = f"there is no kubeconfig at {kubeconfig}"

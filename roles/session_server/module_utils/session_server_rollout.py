@@ -107,10 +107,13 @@ def rollout_remedy(deployment: Object | None, pods: Sequence[Object]) -> str:
             "The nodes have no room. Lower session_server_replicas, session_server_cpu_request or "
             "session_server_memory_request, or add a host, then: ansible-playbook playbooks/deploy.yml"
         )
-    if any(pod["metadata"].get("deletionTimestamp") for pod in pods):
+    leaving = sorted(_name(pod) for pod in pods if pod["metadata"].get("deletionTimestamp"))
+    if leaving:
+        namespace = pods[0]["metadata"]["namespace"]
         return (
-            "Pods still end their sessions. Let them, or stop waiting for them with kubectl delete pod "
-            "--force, then: ansible-playbook playbooks/deploy.yml"
+            "Pods still end their sessions. Let them, or cut the sessions short, on a node: "
+            f"/snap/bin/microk8s kubectl -n {namespace} delete pod {' '.join(leaving)} --force. "
+            "Then: ansible-playbook playbooks/deploy.yml"
         )
     return (
         "If the nodes are only slow, raise session_server_rollout_timeout. "

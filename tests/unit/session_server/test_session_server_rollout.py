@@ -40,7 +40,8 @@ def pod(name: str = "a", image: str = "singlethread:new", *, leaving: bool = Fal
     # The API server adds fields of its own to a container.
     container = {**CONTAINER, "image": image, "terminationMessagePath": "/dev/termination-log"}
     return {
-        "metadata": {"name": name} | ({"deletionTimestamp": "2026-01-01T00:00:00Z"} if leaving else {}),
+        "metadata": {"name": name, "namespace": "sessions"}
+        | ({"deletionTimestamp": "2026-01-01T00:00:00Z"} if leaving else {}),
         "spec": {"nodeName": "node1", "containers": [container]},
         "status": {**ready, **status},
     }
@@ -191,7 +192,7 @@ def test_the_report_of_many_pods_stays_short() -> None:
         ([waiting("a", "ImagePullBackOff")], "playbooks/image.yml playbooks/deploy.yml"),
         ([waiting("a", "CrashLoopBackOff", restarts=5)], "playbooks/redeploy.yml"),
         ([unschedulable("a")], "session_server_cpu_request"),
-        ([pod("a", leaving=True)], "kubectl delete pod --force"),
+        ([pod("b", leaving=True), pod("a", leaving=True)], "kubectl -n sessions delete pod a b --force"),
         ([waiting("a", "ContainerCreating")], "session_server_rollout_timeout"),
         ([], "playbooks/deploy.yml"),
     ],
