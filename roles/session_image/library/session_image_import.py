@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.session_image_containerd import PINNED, containerd_names, find_image, image_problems
+from ansible.module_utils.session_image_containerd import (
+    PINNED,
+    containerd_names,
+    find_image,
+    image_problems,
+    is_unpacked,
+)
 from ansible.module_utils.session_image_layout import architecture, full_name
 
 DOCUMENTATION = """
@@ -32,7 +38,7 @@ options:
 RETURN = """
 installed: {description: Whether MicroK8s is installed., type: bool}
 architecture: {description: "The machine's architecture, as images name it.", type: str}
-ids: {description: Ids of the image that has the reference., type: list}
+ids: {description: Ids of the image that has the reference; none while it is not unpacked., type: list}
 pinned: {description: Whether it is pinned., type: bool}
 have: {description: Digests of the blobs that an archive for this node can leave out., type: list}
 """
@@ -83,7 +89,11 @@ class Node:
         if found is None:
             return {"ids": [], "pinned": False, "have": self.ctr("content", "ls", "--quiet").split()}
         # An image of that name which has to go takes its layers with it.
-        return {"ids": found.ids, "pinned": found.pinned, "have": []}
+        return {"ids": found.ids if self.is_unpacked() else [], "pinned": found.pinned, "have": []}
+
+    def is_unpacked(self) -> bool:
+        """Tell whether containers can use what has the reference."""
+        return is_unpacked(self.ctr("image", "check", f"name=={self._reference}"), self._reference)
 
     def replace(self, archive: Path) -> None:
         """Import an archive."""
@@ -106,6 +116,8 @@ class Node:
             if time.monotonic() > deadline:
                 self._module.fail_json(msg=f"imported, but {'; '.join(problems)}")
             time.sleep(0.2)
+        if not self.is_unpacked():
+            self._module.fail_json(msg=f"imported, but {self._reference} is not unpacked")
 
     def pin(self) -> None:
         """Keep the kubelet from removing the image when the disk fills up: nothing could pull it again."""

@@ -61,6 +61,16 @@ def find_image(listing: str, reference: str) -> Found | None:
     return Found(ids, found.platforms, PINNED in found.labels)
 
 
+def is_unpacked(check: str, reference: str) -> bool:
+    """Tell from `ctr image check` whether containers can use an image.
+
+    containerd has the image's name before it has unpacked the layers: an import that was cut off leaves one
+    that looks right in the list. The last column tells.
+    """
+    rows = [line.split() for line in check.splitlines()]
+    return any(columns[:1] == [reference] and columns[-1] == "true" for columns in rows)
+
+
 def image_problems(listing: str, reference: str, image_id: str, platform: str) -> list[str]:
     """Say, one sentence each, why what containerd has under a reference is not the image that was built."""
     found = find_image(listing, reference)

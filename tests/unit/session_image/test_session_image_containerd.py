@@ -10,6 +10,7 @@ from roles.session_image.module_utils.session_image_containerd import (
     containerd_tags,
     find_image,
     image_problems,
+    is_unpacked,
 )
 
 REPOSITORY = "docker.io/library/singlethread"
@@ -85,3 +86,19 @@ def test_an_image_goes_with_its_id() -> None:
 def test_an_id_that_another_name_needs_stays() -> None:
     listing = "\n".join([LISTING, row("docker.io/library/copy:1", "2")])
     assert containerd_names(listing, [OLD]) == [OLD]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("complete (3/3)   161.8 MiB/161.8 MiB true", True),
+        ("incomplete (2/3) 17.0 KiB/161.8 MiB false", False),
+        ("complete (3/3)   161.8 MiB/161.8 MiB false", False),
+    ],
+)
+def test_an_import_that_was_cut_off_has_a_name_and_no_layers(status: str, expected: bool) -> None:
+    header = "REF TYPE DIGEST STATUS SIZE UNPACKED "
+    check = "\n".join([header, f"{NEW} {TYPE} sha256:{'1' * 64} {status} "])
+    assert is_unpacked(check, NEW) is expected
+    assert not is_unpacked(check, OLD)
+    assert not is_unpacked("", NEW)
