@@ -93,7 +93,8 @@ class Node:
 
     def is_unpacked(self) -> bool:
         """Tell whether containers can use what has the reference."""
-        return is_unpacked(self.ctr("image", "check", f"name=={self._reference}"), self._reference)
+        check = self.ctr("image", "check", f"name=={self._reference}")
+        return bool(is_unpacked(check, self._reference))
 
     def replace(self, archive: Path) -> None:
         """Import an archive."""
