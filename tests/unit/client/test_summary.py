@@ -207,7 +207,9 @@ def test_whatever_was_seen_service_intervals_are_possible_ones(
     )
     for interval in intervals:
         assert interval.arrival <= interval.start <= interval.end
-    for _, served in itertools.groupby(sorted(intervals, key=lambda i: (i.pod, i.end)), key=lambda i: i.pod):
+    for _, served in itertools.groupby(
+        sorted(intervals, key=lambda i: (i.pod, i.end, i.start)), key=lambda i: i.pod
+    ):
         for before, after in itertools.pairwise(served):
             assert before.end <= after.start or after.start == after.end
     assert idle_while_queued(intervals, pods) >= 0

@@ -1,0 +1,297 @@
+"""The Gantt charts: a row a pod, its sessions as bars, their waits, its idleness while others waited."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from session_client.drawing import (
+    SMALL,
+    Drawing,
+    Label,
+    Scale,
+    Shape,
+    box,
+    figure,
+    line,
+    n,
+    seconds,
+    steps,
+    text_width,
+    tick_text,
+    ticks,
+)
+from session_client.names import short_names
+from session_client.requests import plain
+from session_client.run_folder import Measured, Served
+from session_client.summary import SLOWDOWN_BOUND, slowdown
+from session_client.timeline import idle_spans, moments, queued_spans
+
+WIDTH = 720.0
+LEFT = 92.0
+RIGHT = 44.0
+
+LEVELS = (1.1, 2.0, 5.0)
+"""Slowdowns up to which a session counts as served at once, soon, late; beyond the last: very late."""
+
+MOST_BARS = 400
+"""More sessions than this are drawn as one path a row and level, without labels and hints."""
+
+MOST_ROWS = 60
+"""More pods than this are too many to look at: the busiest are drawn."""
+
+ROOMY_ROWS = 16
+"""Up to this many rows are high enough for labels and for the waits below the bars."""
+
+_MOST_WAIT_LINES = 24
+_MOST_NAME = 13
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One pod's row: its name, its sessions in order of service, and when it idled while others waited."""
+
+    name: str
+    served: list[Served]
+    idle: list[tuple[float, float]]
+
+    @property
+    def busy(self) -> float:
+        """Seconds in service."""
+        return sum(served.interval.end - served.interval.start for served in self.served)
+
+
+def rows_of(measured: Measured) -> list[Row]:
+    """Return a row for each pod, the one that finished last first; pods that served nobody at the end."""
+    queued = queued_spans(moments(measured.intervals, measured.pods))
+    by_pod: dict[str, list[Served]] = defaultdict(list)
+    for served in sorted(measured.served, key=lambda served: (served.interval.start, served.interval.end)):
+        by_pod[served.interval.pod].append(served)
+    names = short_names(by_pod)
+    rows = [
+        Row(names[pod], served, idle_spans([(s.interval.start, s.interval.end) for s in served], queued))
+        for pod, served in by_pod.items()
+    ]
+    rows.sort(key=lambda row: -row.served[-1].interval.end)
+    unused = max(0, measured.pods - len(rows))
+    return rows + [Row("(unused)", [], list(queued)) for _ in range(unused)]
+
+
+def level_of(served: Served, measured: Measured) -> int:
+    """Return 0 to 3: how late the session was, as LEVELS says."""
+    bound = SLOWDOWN_BOUND * float(measured.time_scale)
+    slow = slowdown(served.result.response, served.size + measured.overhead, bound)
+    return sum(slow > level for level in LEVELS)
+
+
+def start_of(measured: Measured) -> float:
+    """Return when the first session was meant to start."""
+    return min((served.result.intended_start for served in measured.served), default=0.0)
+
+
+def end_of(measured: Measured) -> float:
+    """Return when the last session ended."""
+    return max((served.result.end for served in measured.served), default=1.0)
+
+
+def time_scale(measured: Sequence[Measured], left: float, right: float) -> Scale:
+    """Return one scale of time from the first start to the last end of all the measurements."""
+    return Scale(min(map(start_of, measured)), max(map(end_of, measured)), left, right)
+
+
+def gantt(measured: Measured) -> Drawing:
+    """Draw one measurement: for a reader who wants to know where each session went and why it waited."""
+    assert measured.summary
+    rows = rows_of(measured)[:MOST_ROWS]
+    roomy = len(rows) <= ROOMY_ROWS
+    thick, gap = (20.0, 9.0) if roomy else (8.0, 3.0)
+    x = time_scale([measured], LEFT, WIDTH - RIGHT)
+    drawing = Drawing(
+        WIDTH,
+        0,
+        f"Sessions on each pod over time, {measured.folder}",
+        f"{len(measured.served)} sessions on {measured.summary.pods_used} of {measured.pods} pods in "
+        f"{seconds(measured.summary.makespan)}; the lower bound is {seconds(measured.summary.lower_bound)}. "
+        f"Pods idled {figure(measured.summary.idle_while_queued)} pod-seconds while a session waited. "
+        "The table of sessions has the figures.",
+    )
+    y = top = 36.0
+    for row in rows:
+        drawing.shapes += _bars(row, measured, x, y, thick)
+        drawing.labels.append(_name(row.name, y + thick / 2, SMALL if roomy else 8))
+        share = row.busy / measured.summary.makespan if measured.summary.makespan else 0
+        drawing.labels.append(
+            Label(WIDTH - 4, y + thick / 2 + 4, f"{share:.0%}", "end", SMALL if roomy else 8, "soft")
+        )
+        if roomy:
+            if len(measured.served) <= MOST_BARS:
+                drawing.labels += _sizes(row, measured, x, y, thick)
+            wait, height = _waits(row, x, y + thick)
+            drawing.shapes += wait
+            y += height
+        y += thick + gap
+    _frame(drawing, measured, x, top, y)
+    return drawing
+
+
+def overview(measurements: Sequence[Measured]) -> Drawing:
+    """Draw all measurements below each other on one scale of time: who idled, and who was done first."""
+    shown = [measured for measured in measurements if measured.summary]
+    left, right = 8.0, WIDTH - 8
+    x = time_scale(shown, left, right)
+    drawing = Drawing(
+        WIDTH,
+        0,
+        "The same sessions, one dispatch below the other, on one scale of time",
+        "; ".join(f"{measured.folder}: {headline(measured)}" for measured in shown),
+    )
+    said = left + max(text_width(measured.folder, 13) for measured in shown) + 8
+    y = 4.0
+    for measured in shown:
+        assert measured.summary
+        rows = rows_of(measured)[:ROOMY_ROWS]
+        drawing.labels.append(Label(left, y + 12, measured.folder, kind="strong", size=13))
+        drawing.labels.append(Label(said, y + 12, headline(measured), kind="soft"))
+        y += 20
+        top = y
+        for row in rows:
+            drawing.shapes += _bars(row, measured, x, y, 9.0, hints=False)
+            y += 11
+        bound = x(start_of(measured) + measured.summary.lower_bound)
+        drawing.shapes.append(Shape(line([(bound, top - 3), (bound, y)]), "bound"))
+        done = x(end_of(measured))
+        drawing.shapes.append(Shape(line([(done, top - 3), (done, y)]), "done"))
+        y += 14
+    time_axis(drawing, x, 0, y - 6)
+    return drawing
+
+
+def headline(measured: Measured) -> str:
+    """Say in a line how the measurement went."""
+    summary = measured.summary
+    if not summary:
+        return "no session was done"
+    ratio = "" if summary.ratio is None else f", {summary.ratio:.2f} x the lower bound"
+    return (
+        f"{seconds(summary.makespan)}{ratio}; pods idle while sessions waited: "
+        f"{figure(summary.idle_while_queued)} pod-s"
+    )
+
+
+def _bars(
+    row: Row, measured: Measured, x: Scale, y: float, thick: float, *, hints: bool = True
+) -> list[Shape]:
+    """Draw the row's idleness and its sessions: one by one while they are few, else a path a level."""
+    shapes = [Shape(box(x.begin, y, x.end - x.begin, thick), "row")]
+    if idle := "".join(
+        box(x(begin), y, x(end) - x(begin), thick) for begin, end in row.idle if x(end) - x(begin) > 0.3
+    ):
+        shapes.append(Shape(idle, "idle"))
+    one_by_one = hints and len(measured.served) <= MOST_BARS
+    merged: list[tuple[float, float, int]] = []
+    for served in row.served:
+        begin, end, level = x(served.interval.start), x(served.interval.end), level_of(served, measured)
+        if one_by_one:
+            shapes.append(Shape(box(begin, y, max(0.5, end - begin), thick), f"b{level}", _hint(served)))
+        elif (
+            merged
+            and len(measured.served) > MOST_BARS
+            and merged[-1][2] == level
+            and begin - merged[-1][1] < 0.3
+        ):
+            merged[-1] = (merged[-1][0], end, level)
+        else:
+            merged.append((begin, end, level))
+    paths = [
+        "".join(box(begin, y, max(0.3, end - begin), thick) for begin, end, of in merged if of == level)
+        for level in range(len(LEVELS) + 1)
+    ]
+    return shapes + [Shape(path, f"b{level}") for level, path in enumerate(paths) if path]
+
+
+def _hint(served: Served) -> str:
+    result = served.result
+    return (
+        f"session {result.id}, size {plain(result.size)}: waited {seconds(served.wait)}, "
+        f"in service from {figure(served.interval.start)} to {seconds(served.interval.end)}"
+    )
+
+
+def _sizes(row: Row, measured: Measured, x: Scale, y: float, thick: float) -> list[Label]:
+    """Write each session's size into its bar, where there is room."""
+    labels = []
+    for served in row.served:
+        begin, end = x(served.interval.start), x(served.interval.end)
+        text = plain(served.result.size)
+        if text_width(text, SMALL) + 3 <= end - begin:
+            kind = f"in{level_of(served, measured)}"
+            labels.append(Label((begin + end) / 2, y + thick / 2 + 4, text, "middle", SMALL, kind))
+    return labels
+
+
+def _waits(row: Row, x: Scale, y: float) -> tuple[list[Shape], float]:
+    """Draw below the bars a line for each session that waited, from arrival to start; return the height.
+
+    The first served is uppermost, so the lines' ends never cross. Very many waits are drawn as an area.
+    """
+    waited = [
+        (x(served.interval.arrival), x(served.interval.start))
+        for served in row.served
+        if x(served.interval.start) - x(served.interval.arrival) >= 1
+    ]
+    if not waited:
+        return [], 0.0
+    if len(waited) <= _MOST_WAIT_LINES:
+        pitch = min(4.0, 48 / len(waited))
+        paths = [
+            f"M{n(arrival)} {n(y + pitch * lane)}H{n(start)}V{n(y)}"
+            for lane, (arrival, start) in enumerate(waited, start=1)
+        ]
+        return [Shape("".join(paths), "wait")], pitch * len(waited)
+    waiting = moments([served.interval for served in row.served], 0)
+    most = max(moment.waiting for moment in waiting)
+    points = [(x(moment.time), y + 36 * moment.waiting / most) for moment in waiting]
+    return [Shape(steps(points, points[-1][0], base=y), "waits")], 36.0
+
+
+def _name(name: str, middle: float, size: float) -> Label:
+    shown = name if len(name) <= _MOST_NAME else name[: _MOST_NAME - 3] + "..."
+    return Label(LEFT - 6, middle + 4, shown, "end", size)
+
+
+def _frame(drawing: Drawing, measured: Measured, x: Scale, top: float, bottom: float) -> None:
+    """Add what stands around the rows: the scale of time, the lower bound, the end."""
+    assert measured.summary
+    start = start_of(measured)
+    drawing.labels.append(Label(WIDTH - 4, 26, "busy", "end", kind="soft"))
+    for height, at, kind, text in (
+        (
+            12.0,
+            start + measured.summary.lower_bound,
+            "bound",
+            f"lower bound {seconds(measured.summary.lower_bound)}",
+        ),
+        (26.0, start + measured.summary.makespan, "done", f"makespan {seconds(measured.summary.makespan)}"),
+    ):
+        place = x(at)
+        drawing.shapes.append(Shape(line([(place, height - 9), (place, bottom - 3)]), kind))
+        left_of = place > WIDTH / 2
+        drawing.labels.append(
+            Label(place + (-4 if left_of else 4), height, text, "end" if left_of else "start")
+        )
+    time_axis(drawing, x, top, bottom)
+
+
+def time_axis(drawing: Drawing, x: Scale, top: float, bottom: float) -> None:
+    """Add the scale of time below, with thin lines behind everything; sets the drawing's height."""
+    marks = ticks(x.high - x.low, 10)
+    grid = "".join(f"M{n(x(x.low + mark))} {n(top)}V{n(bottom)}" for mark in marks)
+    drawing.shapes.insert(0, Shape(grid, "grid"))
+    for mark in marks:
+        place = x(x.low + mark)
+        unit = " s" if mark == marks[-1] else ""
+        width = text_width(tick_text(mark) + unit, SMALL)
+        anchor = (
+            "start" if place - width / 2 < 0 else "end" if place + width / 2 > drawing.width else "middle"
+        )
+        drawing.labels.append(Label(place, bottom + 12, tick_text(mark) + unit, anchor, kind="soft"))
+    drawing.height = bottom + 18
