@@ -32,7 +32,7 @@ Command = Callable[[argparse.Namespace], int]
 """What a subcommand does with its arguments; returns the exit code."""
 
 
-def make_parser(run: Command, record: Command, report: Command) -> argparse.ArgumentParser:
+def make_parser(run: Command, record: Command, report: Command, compare: Command) -> argparse.ArgumentParser:
     """Return the parser; what it parses carries the function to call as `command`."""
     parser = argparse.ArgumentParser(
         prog="session-client",
@@ -45,6 +45,7 @@ def make_parser(run: Command, record: Command, report: Command) -> argparse.Argu
     _add_run(commands, run)
     _add_record(commands, record)
     _add_report(commands, report)
+    _add_compare(commands, compare)
     return parser
 
 
@@ -162,6 +163,19 @@ def _add_report(commands: "_Commands", command: Command) -> None:
         help="make the page of a run",
         description="Writes RUN/report.html, which opens offline, and RUN/trace.json for Perfetto.\n"
         "Prints the measurements side by side.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command=command)
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of the run, with run.json")
+
+
+def _add_compare(commands: "_Commands", command: Command) -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="compare a run's measurements",
+        description="Writes RUN/compare.html: medians and ranges over request orders and repeats,\n"
+        "differences in pairs with intervals. Prints them as tables.\n"
+        "Measurements are named DISPATCH-ORDER-REPEAT.",
         allow_abbrev=False,
     )
     parser.set_defaults(command=command)

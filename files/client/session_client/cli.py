@@ -42,7 +42,7 @@ class ExitCode(enum.IntEnum):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parsed = make_parser(run, record_measurement, report_run).parse_args(arguments)
+    parsed = make_parser(run, record_measurement, report_run, compare_run).parse_args(arguments)
     try:
         return int(parsed.command(parsed))
     except CannotRunError as error:
@@ -150,6 +150,14 @@ def report_run(arguments: argparse.Namespace) -> ExitCode:
     from session_client.report import report  # numpy and the templates: `run` is not to load them
 
     _print("\n".join(report(arguments.run)) + "\n")
+    return ExitCode.DONE
+
+
+def compare_run(arguments: argparse.Namespace) -> ExitCode:
+    """Write the page that compares a run's measurements and print its tables."""
+    from session_client.comparison import compare  # as above
+
+    _print("\n".join(compare(arguments.run)) + "\n")
     return ExitCode.DONE
 
 

@@ -17,6 +17,7 @@ from session_client.drawing import (
     n,
     seconds,
     steps,
+    tick_label,
     tick_text,
     ticks,
 )
@@ -104,13 +105,7 @@ def spread_chart(series: Sequence[Series], title: str) -> Drawing:
         ]
         drawing.labels += _spaced(
             [
-                Label(
-                    x(mark),
-                    bottom + 15,
-                    tick_text(mark) + (unit if mark == at[-1] else ""),
-                    "middle",
-                    kind="soft",
-                )
+                tick_label(x(mark), bottom + 15, tick_text(mark) + (unit if mark == at[-1] else ""), WIDTH)
                 for mark in at
             ]
         )
@@ -144,7 +139,7 @@ def makespan_chart(marks: Sequence[Mark], random: NDArray[numpy.float64], title:
     drawing.shapes.append(Shape(steps(points, right, base=bottom), "curve"))
     for mark in marks:
         if mark.kind == "mark-measured":
-            drawing.shapes.append(Shape(line([(x(mark.value), top), (x(mark.value), bottom + 16)]), "done"))
+            drawing.shapes.append(Shape(line([(x(mark.value), top), (x(mark.value), bottom)]), "done"))
     height = bottom + 6
     for mark in marks:
         middle = height + 10

@@ -110,6 +110,12 @@ def steps(points: Iterable[tuple[float, float]], end: float, *, base: float | No
     return f"M{n(first)} {n(base)}V{n(height)}{path}V{n(base)}z"
 
 
+def tick_label(x: float, y: float, text: str, width: float) -> Label:
+    """Return a label centred at x, or as near to it as the drawing's edges allow."""
+    half = text_width(text, SMALL) / 2
+    return Label(min(max(x, half), width - half), y, text, "middle", SMALL, "soft")
+
+
 def ticks(high: float, most: int) -> list[float]:
     """Return round values from 0 to high at most, in at most so many steps of 1, 2 or 5 x a power of ten."""
     if high <= 0:

@@ -17,6 +17,7 @@ from session_client.drawing import (
     seconds,
     steps,
     text_width,
+    tick_label,
     tick_text,
     ticks,
 )
@@ -42,7 +43,8 @@ MOST_ROWS = 60
 ROOMY_ROWS = 16
 """Up to this many rows are high enough for labels and for the waits below the bars."""
 
-_MOST_WAIT_LINES = 24
+_MOST_WAIT_LINES = 16
+_WAITS_HEIGHT = 40.0
 _MOST_NAME = 13
 
 
@@ -114,6 +116,7 @@ def gantt(measured: Measured) -> Drawing:
         f"Pods idled {figure(measured.summary.idle_while_queued)} pod-seconds while a session waited. "
         "The table of sessions has the figures.",
     )
+    most_waits = max((sum(_waits_visibly(served, x) for served in row.served) for row in rows), default=0)
     y = top = 36.0
     for row in rows:
         drawing.shapes += _bars(row, measured, x, y, thick)
@@ -125,7 +128,7 @@ def gantt(measured: Measured) -> Drawing:
         if roomy:
             if len(measured.served) <= MOST_BARS:
                 drawing.labels += _sizes(row, measured, x, y, thick)
-            wait, height = _waits(row, x, y + thick)
+            wait, height = _waits(row, x, y + thick, most_waits)
             drawing.shapes += wait
             y += height
         y += thick + gap
@@ -173,7 +176,7 @@ def headline(measured: Measured) -> str:
     ratio = "" if summary.ratio is None else f", {summary.ratio:.2f} x the lower bound"
     return (
         f"{seconds(summary.makespan)}{ratio}; pods idle while sessions waited: "
-        f"{figure(summary.idle_while_queued)} pod-s"
+        f"{figure(summary.idle_while_queued)} pod-seconds"
     )
 
 
@@ -228,29 +231,34 @@ def _sizes(row: Row, measured: Measured, x: Scale, y: float, thick: float) -> li
     return labels
 
 
-def _waits(row: Row, x: Scale, y: float) -> tuple[list[Shape], float]:
-    """Draw below the bars a line for each session that waited, from arrival to start; return the height.
+def _waits(row: Row, x: Scale, y: float, most: int) -> tuple[list[Shape], float]:
+    """Draw the waits of the row's sessions below its bars; return the shapes and their height.
 
-    The first served is uppermost, so the lines' ends never cross. Very many waits are drawn as an area.
+    While no row has many, each is a line from its arrival to its start; the first served is uppermost, so the
+    lines' ends never cross. Else it is an area as high as sessions wait, in all rows to the same measure.
     """
-    waited = [
-        (x(served.interval.arrival), x(served.interval.start))
-        for served in row.served
-        if x(served.interval.start) - x(served.interval.arrival) >= 1
-    ]
+    waited = [_wait(served, x) for served in row.served if _waits_visibly(served, x)]
     if not waited:
         return [], 0.0
-    if len(waited) <= _MOST_WAIT_LINES:
-        pitch = min(4.0, 48 / len(waited))
+    if most <= _MOST_WAIT_LINES:
+        pitch = min(4.0, _WAITS_HEIGHT / most)
         paths = [
             f"M{n(arrival)} {n(y + pitch * lane)}H{n(start)}V{n(y)}"
             for lane, (arrival, start) in enumerate(waited, start=1)
         ]
         return [Shape("".join(paths), "wait")], pitch * len(waited)
     waiting = moments([served.interval for served in row.served], 0)
-    most = max(moment.waiting for moment in waiting)
-    points = [(x(moment.time), y + 36 * moment.waiting / most) for moment in waiting]
-    return [Shape(steps(points, points[-1][0], base=y), "waits")], 36.0
+    points = [(x(moment.time), y + _WAITS_HEIGHT * min(1.0, moment.waiting / most)) for moment in waiting]
+    return [Shape(steps(points, points[-1][0], base=y), "waits")], _WAITS_HEIGHT * len(waited) / most
+
+
+def _wait(served: Served, x: Scale) -> tuple[float, float]:
+    return x(served.interval.arrival), x(served.interval.start)
+
+
+def _waits_visibly(served: Served, x: Scale) -> bool:
+    arrival, start = _wait(served, x)
+    return start - arrival >= 1
 
 
 def _name(name: str, middle: float, size: float) -> Label:
@@ -265,12 +273,12 @@ def _frame(drawing: Drawing, measured: Measured, x: Scale, top: float, bottom: f
     drawing.labels.append(Label(WIDTH - 4, 26, "busy", "end", kind="soft"))
     for height, at, kind, text in (
         (
-            12.0,
+            26.0,
             start + measured.summary.lower_bound,
             "bound",
             f"lower bound {seconds(measured.summary.lower_bound)}",
         ),
-        (26.0, start + measured.summary.makespan, "done", f"makespan {seconds(measured.summary.makespan)}"),
+        (12.0, start + measured.summary.makespan, "done", f"makespan {seconds(measured.summary.makespan)}"),
     ):
         place = x(at)
         drawing.shapes.append(Shape(line([(place, height - 9), (place, bottom - 3)]), kind))
@@ -287,11 +295,6 @@ def time_axis(drawing: Drawing, x: Scale, top: float, bottom: float) -> None:
     grid = "".join(f"M{n(x(x.low + mark))} {n(top)}V{n(bottom)}" for mark in marks)
     drawing.shapes.insert(0, Shape(grid, "grid"))
     for mark in marks:
-        place = x(x.low + mark)
-        unit = " s" if mark == marks[-1] else ""
-        width = text_width(tick_text(mark) + unit, SMALL)
-        anchor = (
-            "start" if place - width / 2 < 0 else "end" if place + width / 2 > drawing.width else "middle"
-        )
-        drawing.labels.append(Label(place, bottom + 12, tick_text(mark) + unit, anchor, kind="soft"))
+        text = tick_text(mark) + (" s" if mark == marks[-1] else "")
+        drawing.labels.append(tick_label(x(x.low + mark), bottom + 12, text, drawing.width))
     drawing.height = bottom + 18

@@ -10,7 +10,7 @@ from session_client.files import write_whole
 from session_client.gantt import overview
 from session_client.page import render
 from session_client.run_folder import Measured, Run, read_run_folder
-from session_client.sections import MOST_ROWS, SESSION_COLUMNS, SLOWEST, Section, section, series
+from session_client.sections import MOST_ROWS, SLOWEST, Section, section, series
 from session_client.summary import Summary
 from session_client.table import text_table
 from session_client.trace import TRACE_NAME, trace_text
@@ -45,13 +45,12 @@ def report_page(run: Run) -> str:
         run=run,
         sections=sections,
         figures=figures_table(sections),
-        overview=overview(drawn) if several else None,
+        overview=overview(drawn) if drawn else None,
         spread=spread_chart([series(measured) for measured in drawn[:4]], "Waits and slowdowns, side by side")
         if several
         else None,
         spread_names=[measured.folder for measured in drawn[:4]],
         environment=environment_rows(run.environment),
-        columns=SESSION_COLUMNS,
         most_rows=MOST_ROWS,
         slowest=SLOWEST,
     )
@@ -66,7 +65,7 @@ def terminal_table(measurements: Sequence[Measured]) -> list[str]:
         ("", "ratio"),
         ("list", "schedule"),
         ("wait", "p50"),
-        ("", "p95"),
+        ("wait", "p95"),
         ("slowdown", "p95"),
         ("idle while", "queued"),
         ("utili-", "sation"),

@@ -21,19 +21,20 @@ MOST_ROWS = 1000
 
 SLOWEST = 100
 
-SESSION_COLUMNS = (
-    "id",
-    "size",
-    "arrival",
-    "wait",
-    "start",
-    "end",
-    "slowdown",
-    "pod",
-    "node",
-    "attempts",
-    "error",
-)
+_COLUMNS = {
+    "id": None,
+    "size": None,
+    "arrival": "0.000",
+    "wait": None,
+    "start": None,
+    "end": None,
+    "slowdown": None,
+    "pod": None,
+    "node": "-",
+    "attempts": "1",
+    "error": "",
+}
+"""The columns of the sessions' table; one that holds nothing but this is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +70,22 @@ class Section:
     measured: Measured
     headline: str
     overtakes: Overtakes
+    columns: list[str]
     sessions: list[list[str]]
     charts: Charts | None
 
 
 def section(number: int, measured: Measured) -> Section:
     """Return what the page says about the measurement, the so-manieth on it."""
+    columns, rows = _sessions(measured)
     return Section(
         anchor=f"m{number}",
         link=quote(measured.folder),
         measured=measured,
         headline=headline(measured),
         overtakes=overtakes(measured.intervals),
-        sessions=_session_rows(measured),
+        columns=columns,
+        sessions=rows,
         charts=_charts(measured, measured.summary) if measured.summary else None,
     )
 
@@ -159,13 +163,20 @@ def _one_queue(measured: Measured) -> Series:
     )
 
 
-def _session_rows(measured: Measured) -> list[list[str]]:
+def _sessions(measured: Measured) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and rows of the sessions' table."""
     served = {one.result.id: one for one in measured.served}
     results = measured.results
     if len(results) > MOST_ROWS:
         results = sorted(results, key=lambda result: (result.done, -result.response))[:SLOWEST]
     pods = short_names(result.pod for result in measured.results if result.pod)
-    return [_session_row(measured, result, served.get(result.id), pods) for result in results]
+    rows = [_session_row(measured, result, served.get(result.id), pods) for result in results]
+    kept = [
+        place
+        for place, usual in enumerate(_COLUMNS.values())
+        if usual is None or any(row[place] != usual for row in rows)
+    ]
+    return [list(_COLUMNS)[place] for place in kept], [[row[place] for place in kept] for row in rows]
 
 
 def _session_row(
