@@ -10,7 +10,7 @@ from session_client.compare import Range, Trial, Way, range_of, trials_of, ways_
 from session_client.curves import Mark, makespan_chart
 from session_client.drawing import Drawing, figure
 from session_client.files import write_whole
-from session_client.gantt import overview
+from session_client.gantt import overview, shortened
 from session_client.page import render
 from session_client.paired import Difference
 from session_client.report import MOST_SIDE_BY_SIDE, environment_rows
@@ -199,7 +199,7 @@ def _chance(ways: Sequence[Way]) -> Chance:
         draws_for(len(most.measured.sizes)),
     )
     spans = [(way.name, span) for way in ways if (span := way.over(lambda summary: summary.makespan))]
-    marks = [Mark(name[:26], span.median, "mark-measured", span.low, span.high) for name, span in spans]
+    marks = [Mark(shortened(name), span.median, "mark-measured", span.low, span.high) for name, span in spans]
     p5, p50, p95 = (float(random[int(share * len(random))]) for share in (0.05, 0.5, 0.95))
     marks += [
         Mark("at random, median, 5-95 %", p50, "mark", p5, p95),

@@ -16,6 +16,7 @@ from session_client.drawing import (
     log_ticks,
     n,
     seconds,
+    spaced,
     steps,
     tick_label,
     tick_text,
@@ -103,9 +104,9 @@ def spread_chart(series: Sequence[Series], title: str) -> Drawing:
         drawing.labels += [
             Label(x.begin - 6, y(share) + 4, f"{share:.0%}", "end", kind="soft") for share in (0, 0.5, 1)
         ]
-        drawing.labels += _spaced(
+        drawing.labels += spaced(
             [
-                tick_label(x(mark), bottom + 15, tick_text(mark) + (unit if mark == at[-1] else ""), WIDTH)
+                tick_label(x(mark), bottom + 17, tick_text(mark) + (unit if mark == at[-1] else ""), WIDTH)
                 for mark in at
             ]
         )
@@ -115,7 +116,7 @@ def spread_chart(series: Sequence[Series], title: str) -> Drawing:
             points = [(x.begin, y(0))]
             points += [(x(value), y(rank / len(ordered))) for rank, value in enumerate(ordered, start=1)]
             drawing.shapes.append(Shape(steps(points, x.end), f"line{number}"))
-    drawing.height = bottom + 22
+    drawing.height = bottom + 24
     return drawing
 
 
@@ -169,12 +170,3 @@ def _diamond(x: float, y: float) -> str:
 def _whole(values: Sequence[float]) -> list[float]:
     """Keep whole numbers: there are no half sessions."""
     return [value for value in values if value == int(value)]
-
-
-def _spaced(labels: Sequence[Label]) -> list[Label]:
-    """Leave out labels that would run into the one kept before."""
-    kept: list[Label] = []
-    for label in labels:
-        if not kept or label.box[0] > kept[-1].box[2] + 4:
-            kept.append(label)
-    return kept

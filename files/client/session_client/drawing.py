@@ -1,13 +1,17 @@
 """What a chart is made of before a template writes it as SVG: paths, labels, scales. Lengths in SVG units."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 SMALL = 11.0
 
 _WIDEST_CHARACTER = 0.62
 """Of the text size: what digits take in common fonts; few letters of labels are wider."""
+
+
+_LEAST = 1e-9
+"""A span below this, the clock's precision, is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +120,18 @@ def tick_label(x: float, y: float, text: str, width: float) -> Label:
     return Label(min(max(x, half), width - half), y, text, "middle", SMALL, "soft")
 
 
+def spaced(labels: Sequence[Label]) -> list[Label]:
+    """Leave out labels, in order from left to right, that would run into the next; the last one stays."""
+    kept: list[Label] = []
+    for label in reversed(labels):
+        if not kept or label.box[2] + 4 < kept[-1].box[0]:
+            kept.append(label)
+    return kept
+
+
 def ticks(high: float, most: int) -> list[float]:
     """Return round values from 0 to high at most, in at most so many steps of 1, 2 or 5 x a power of ten."""
-    if high <= 0:
+    if high < _LEAST:
         return [0.0]
     step = 10 ** math.floor(math.log10(high / most))
     step = next(step * factor for factor in (1, 2, 5, 10, 20) if high / (step * factor) <= most)

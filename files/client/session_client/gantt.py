@@ -15,6 +15,7 @@ from session_client.drawing import (
     line,
     n,
     seconds,
+    spaced,
     steps,
     text_width,
     tick_label,
@@ -24,7 +25,7 @@ from session_client.drawing import (
 from session_client.names import short_names
 from session_client.requests import plain
 from session_client.run_folder import Measured, Served
-from session_client.summary import SLOWDOWN_BOUND, slowdown
+from session_client.summary import SLOWDOWN_BOUND, Summary, slowdown
 from session_client.timeline import idle_spans, moments, queued_spans
 
 WIDTH = 720.0
@@ -147,13 +148,17 @@ def overview(measurements: Sequence[Measured]) -> Drawing:
         "The same sessions, one dispatch below the other, on one scale of time",
         "; ".join(f"{measured.folder}: {headline(measured)}" for measured in shown),
     )
-    said = left + max(text_width(measured.folder, 13) for measured in shown) + 8
+    said = left + max(text_width(shortened(measured.folder), 13) for measured in shown) + 10
     y = 4.0
     for measured in shown:
         assert measured.summary
         rows = rows_of(measured)[:ROOMY_ROWS]
-        drawing.labels.append(Label(left, y + 12, measured.folder, kind="strong", size=13))
-        drawing.labels.append(Label(said, y + 12, headline(measured), kind="soft"))
+        idle = f"idle while queued {seconds(measured.summary.idle_while_queued)}"
+        drawing.labels += [
+            Label(left, y + 12, shortened(measured.folder), kind="strong", size=13),
+            Label(said, y + 12, length_text(measured.summary), kind="soft"),
+            Label(right, y + 12, idle, "end", kind="soft"),
+        ]
         y += 20
         top = y
         for row in rows:
@@ -173,11 +178,21 @@ def headline(measured: Measured) -> str:
     summary = measured.summary
     if not summary:
         return "no session was done"
-    ratio = "" if summary.ratio is None else f", {summary.ratio:.2f} x the lower bound"
     return (
-        f"{seconds(summary.makespan)}{ratio}; pods idle while sessions waited: "
+        f"{length_text(summary)}; pods idle while sessions waited: "
         f"{figure(summary.idle_while_queued)} pod-seconds"
     )
+
+
+def length_text(summary: Summary) -> str:
+    """Write how long the measurement took, in seconds and beside the lower bound."""
+    times = "" if summary.ratio is None else f", {summary.ratio:.2f} x the lower bound"
+    return f"{seconds(summary.makespan)}{times}"
+
+
+def shortened(name: str, most: int = 24) -> str:
+    """Cut a name that is longer than so many characters."""
+    return name if len(name) <= most else f"{name[: most - 3]}..."
 
 
 def _bars(
@@ -262,8 +277,7 @@ def _waits_visibly(served: Served, x: Scale) -> bool:
 
 
 def _name(name: str, middle: float, size: float) -> Label:
-    shown = name if len(name) <= _MOST_NAME else name[: _MOST_NAME - 3] + "..."
-    return Label(LEFT - 6, middle + 4, shown, "end", size)
+    return Label(LEFT - 6, middle + 4, shortened(name, _MOST_NAME), "end", size)
 
 
 def _frame(drawing: Drawing, measured: Measured, x: Scale, top: float, bottom: float) -> None:
@@ -294,7 +308,15 @@ def time_axis(drawing: Drawing, x: Scale, top: float, bottom: float) -> None:
     marks = ticks(x.high - x.low, 10)
     grid = "".join(f"M{n(x(x.low + mark))} {n(top)}V{n(bottom)}" for mark in marks)
     drawing.shapes.insert(0, Shape(grid, "grid"))
-    for mark in marks:
-        text = tick_text(mark) + (" s" if mark == marks[-1] else "")
-        drawing.labels.append(tick_label(x(x.low + mark), bottom + 12, text, drawing.width))
+    drawing.labels += spaced(
+        [
+            tick_label(
+                x(x.low + mark),
+                bottom + 12,
+                tick_text(mark) + (" s" if mark == marks[-1] else ""),
+                drawing.width,
+            )
+            for mark in marks
+        ]
+    )
     drawing.height = bottom + 18

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from session_client.assignment import draws_for, random_makespans, share_at_most
 from session_client.curves import Mark, Series, makespan_chart, queue_chart, spread_chart
 from session_client.drawing import Drawing
-from session_client.gantt import gantt, headline
+from session_client.gantt import gantt, headline, shortened
 from session_client.names import short_names
 from session_client.optimum import Optimum, optimum
 from session_client.requests import plain
@@ -123,7 +123,7 @@ def _charts(measured: Measured, summary: Summary) -> Charts:
 
 def _marks(measured: Measured, summary: Summary, random: Random, shortest: Optimum) -> list[Mark]:
     return [
-        Mark(f"measured: {measured.folder}"[:26], summary.makespan, "mark-measured"),
+        Mark(shortened(f"measured: {measured.folder}"), summary.makespan, "mark-measured"),
         Mark("at random, median, 5-95 %", random.p50, "mark", random.p5, random.p95),
         Mark("Graham bound", summary.graham_bound, "mark"),
         Mark("list schedule", summary.list_schedule, "mark"),

@@ -3,8 +3,20 @@
 import math
 from collections.abc import Sequence
 
-from session_client.drawing import Drawing, Label, Scale, Shape, figure, line, n, tick_label, tick_text, ticks
-from session_client.gantt import WIDTH
+from session_client.drawing import (
+    Drawing,
+    Label,
+    Scale,
+    Shape,
+    figure,
+    line,
+    n,
+    spaced,
+    tick_label,
+    tick_text,
+    ticks,
+)
+from session_client.gantt import WIDTH, shortened
 from session_client.paired import Difference
 from session_client.summary import percentile
 
@@ -42,7 +54,8 @@ def strip_chart(rows: Sequence[tuple[str, Sequence[float]]]) -> Drawing:
 def difference_chart(rows: Sequence[tuple[str, Difference]], base: str) -> Drawing:
     """Draw how much longer or shorter each dispatch took than the base in pairs, with 95 % intervals."""
     ends = [value for _, d in rows for value in (d.low, d.high, d.mean) if value is not None]
-    x = Scale(min(0.0, *ends), max(0.0, *ends) or (0.0 if min(ends) < 0 else 1.0), _LEFT, _RIGHT)
+    low, high = min(0.0, *ends), max(0.0, *ends)
+    x = Scale(low, high if high - low > 1e-6 else low + 1, _LEFT, _RIGHT)
     drawing = _rows(
         [name for name, _ in rows],
         [f"{difference.mean:+.2f} s" for _, difference in rows],
@@ -75,11 +88,12 @@ def _rows(names: Sequence[str], figures: Sequence[str], x: Scale, unit: str, tit
     grid += "".join(f"M{n(_LEFT)} {n(_middle(row))}H{n(_RIGHT)}" for row in range(len(names)))
     drawing.shapes.append(Shape(grid, "grid"))
     for row, (name, text) in enumerate(zip(names, figures, strict=True)):
-        drawing.labels.append(Label(_LEFT - 10, _middle(row) + 4, name[:24], "end"))
+        drawing.labels.append(Label(_LEFT - 10, _middle(row) + 4, shortened(name), "end"))
         drawing.labels.append(Label(WIDTH - 4, _middle(row) + 4, text, "end", kind="strong"))
-    for mark in marks:
-        text = tick_text(mark) + (unit if mark == marks[-1] else "")
-        drawing.labels.append(tick_label(x(mark), bottom + 13, text, WIDTH))
+    texts = [tick_text(mark) + (unit if mark == marks[-1] else "") for mark in marks]
+    drawing.labels += spaced(
+        [tick_label(x(mark), bottom + 13, text, WIDTH) for mark, text in zip(marks, texts, strict=True)]
+    )
     drawing.height = bottom + 19
     return drawing
 
