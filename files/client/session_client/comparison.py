@@ -111,7 +111,7 @@ def compare_page(run: Run, trials: Sequence[Trial], ways: Sequence[Way]) -> str:
         ][1:],
         orders=order_rows(trials, ways),
         differences=differences,
-        overview=overview(first[:MOST_SIDE_BY_SIDE]) if done else None,
+        overview=overview(first[:MOST_SIDE_BY_SIDE]),
         strips=strip_chart(ratios) if ratios else None,
         difference=difference_chart([(name, makespan) for name, makespan, _ in differences], ways[0].name)
         if differences

@@ -98,7 +98,9 @@ def end_of(measured: Measured) -> float:
 
 def time_scale(measured: Sequence[Measured], left: float, right: float) -> Scale:
     """Return one scale of time from the first start to the last end of all the measurements."""
-    return Scale(min(map(start_of, measured)), max(map(end_of, measured)), left, right)
+    start = min(map(start_of, measured))
+    # At least a microsecond, so that there is something to scale.
+    return Scale(start, max(start + 1e-6, *map(end_of, measured)), left, right)
 
 
 def gantt(measured: Measured) -> Drawing:
@@ -137,40 +139,32 @@ def gantt(measured: Measured) -> Drawing:
     return drawing
 
 
-def overview(measurements: Sequence[Measured]) -> Drawing:
-    """Draw all measurements below each other on one scale of time: who idled, and who was done first."""
+def overview(measurements: Sequence[Measured]) -> list[tuple[Measured, Drawing]]:
+    """Draw each measurement with a done session, all on one scale of time: who idled, who was done first.
+
+    Without labels but those of time below the last, so that they can be small.
+    """
     shown = [measured for measured in measurements if measured.summary]
-    left, right = 8.0, WIDTH - 8
-    x = time_scale(shown, left, right)
-    drawing = Drawing(
-        WIDTH,
-        0,
-        "The same sessions, one dispatch below the other, on one scale of time",
-        "; ".join(f"{measured.folder}: {headline(measured)}" for measured in shown),
-    )
-    said = left + max(text_width(shortened(measured.folder), 13) for measured in shown) + 10
-    y = 4.0
+    if not shown:
+        return []
+    x = time_scale(shown, 8.0, WIDTH - 8)
+    drawings = []
     for measured in shown:
         assert measured.summary
-        rows = rows_of(measured)[:ROOMY_ROWS]
-        idle = f"idle while queued {seconds(measured.summary.idle_while_queued)}"
-        drawing.labels += [
-            Label(left, y + 12, shortened(measured.folder), kind="strong", size=13),
-            Label(said, y + 12, length_text(measured.summary), kind="soft"),
-            Label(right, y + 12, idle, "end", kind="soft"),
-        ]
-        y += 20
-        top = y
-        for row in rows:
-            drawing.shapes += _bars(row, measured, x, y, 9.0, hints=False)
-            y += 11
-        bound = x(start_of(measured) + measured.summary.lower_bound)
-        drawing.shapes.append(Shape(line([(bound, top - 3), (bound, y)]), "bound"))
-        done = x(end_of(measured))
-        drawing.shapes.append(Shape(line([(done, top - 3), (done, y)]), "done"))
-        y += 14
-    time_axis(drawing, x, 0, y - 6)
-    return drawing
+        drawing = Drawing(WIDTH, 0, f"Pods over time, {measured.folder}", headline(measured))
+        bottom = 4.0
+        for row in rows_of(measured)[:ROOMY_ROWS]:
+            drawing.shapes += _bars(row, measured, x, bottom, 9.0, hints=False)
+            bottom += 11
+        for at, kind in ((measured.summary.lower_bound, "bound"), (measured.summary.makespan, "done")):
+            place = x(start_of(measured) + at)
+            drawing.shapes.append(Shape(line([(place, 1), (place, bottom + 1)]), kind))
+        if measured is shown[-1]:
+            time_axis(drawing, x, 0, bottom + 2, most=6, below=20)
+        else:
+            drawing.height = bottom + 2
+        drawings.append((measured, drawing))
+    return drawings
 
 
 def headline(measured: Measured) -> str:
@@ -303,20 +297,18 @@ def _frame(drawing: Drawing, measured: Measured, x: Scale, top: float, bottom: f
     time_axis(drawing, x, top, bottom)
 
 
-def time_axis(drawing: Drawing, x: Scale, top: float, bottom: float) -> None:
-    """Add the scale of time below, with thin lines behind everything; sets the drawing's height."""
-    marks = ticks(x.high - x.low, 10)
+def time_axis(
+    drawing: Drawing, x: Scale, top: float, bottom: float, *, most: int = 10, below: float = 12
+) -> None:
+    """Add the scale of time, its labels so far below, with thin lines behind everything; sets the height."""
+    marks = ticks(x.high - x.low, most)
     grid = "".join(f"M{n(x(x.low + mark))} {n(top)}V{n(bottom)}" for mark in marks)
     drawing.shapes.insert(0, Shape(grid, "grid"))
+    texts = [tick_text(mark) + (" s" if mark == marks[-1] else "") for mark in marks]
     drawing.labels += spaced(
         [
-            tick_label(
-                x(x.low + mark),
-                bottom + 12,
-                tick_text(mark) + (" s" if mark == marks[-1] else ""),
-                drawing.width,
-            )
-            for mark in marks
+            tick_label(x(x.low + mark), bottom + below, text, drawing.width)
+            for mark, text in zip(marks, texts, strict=True)
         ]
     )
-    drawing.height = bottom + 18
+    drawing.height = bottom + below + 6

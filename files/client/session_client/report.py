@@ -45,7 +45,7 @@ def report_page(run: Run) -> str:
         run=run,
         sections=sections,
         figures=figures_table(sections),
-        overview=overview(drawn) if drawn else None,
+        overview=overview(drawn),
         spread=spread_chart([series(measured) for measured in drawn[:4]], "Waits and slowdowns, side by side")
         if several
         else None,

@@ -107,7 +107,7 @@ def test_the_published_run_beside_one_queue(side_by_side: Path, report: Callable
 def test_every_drawing_has_a_text_alternative(side_by_side: Path, report: Callable[[Path], Page]) -> None:
     report(side_by_side)
     found = drawings((side_by_side / "report.html").read_text())
-    assert len(found) == 2 + 4 * 3
+    assert len(found) == 3 + 1 + 4 * 3
     for drawing in found:
         assert drawing.get("role") == "img"
         title, description = drawing[0], drawing[1]
@@ -218,6 +218,13 @@ def test_sessions_of_no_length_have_no_ratio(
     put: Put, make_result: Callable[..., SessionResult], report: Callable[[Path], Page]
 ) -> None:
     folder = put("queue", [make_result(size=Decimal(0), end=0.1)], 2)
+    assert_sound(report(folder), folder)
+
+
+def test_a_session_that_took_no_time_at_all(
+    put: Put, make_result: Callable[..., SessionResult], report: Callable[[Path], Page]
+) -> None:
+    folder = put("queue", [make_result(size=Decimal(0), connected=0.0, first_byte=0.0, end=0.0)], 2)
     assert_sound(report(folder), folder)
 
 
