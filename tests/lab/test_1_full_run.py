@@ -69,7 +69,7 @@ def test_the_printed_lines_are_the_first_experiments_own(first_run: Outcome) -> 
 
 def test_run_json_has_the_keys_of_the_contract(first_run: Outcome) -> None:
     run = json.loads((LATEST / "run.json").read_text())
-    assert {
+    assert run.keys() >= {
         "schema_version",
         "seed",
         "time_scale",
@@ -77,17 +77,33 @@ def test_run_json_has_the_keys_of_the_contract(first_run: Outcome) -> None:
         "sizes",
         "environment",
         "measurements",
-    } <= run.keys()
+    }
     assert run["sizes"] == SIZES
     assert run["replicas"] == 5
-    (measurement,) = run["measurements"]
-    assert measurement["folder"] == "nodeport"
-    assert measurement["dispatch"] == "nodeport"
+    environment = run["environment"]
+    assert environment["kubernetes"] == "v1.35.4"
+    assert environment["proxy_mode"] == "iptables"
+    assert environment.keys() >= {"kernel", "nodes", "image_id", "bundle_version"}
+
+
+def test_the_summary_says_what_happened(first_run: Outcome) -> None:
+    (measurement,) = json.loads((LATEST / "run.json").read_text())["measurements"]
+    assert measurement["folder"] == measurement["dispatch"] == "nodeport"
+    host, port = measurement["address"].rsplit(":", 1)
+    assert host == "198.51.100.11"
+    assert 30000 <= int(port) <= 32767
     summary = measurement["summary"]
     assert summary["lower_bound"] == 15
     assert summary["makespan"] >= 15
+    assert summary["ratio"] == pytest.approx(summary["makespan"] / 15)
+    assert summary["list_schedule"] == 18
+    assert 0 < summary["utilisation"] <= 1
+    assert summary["idle_while_queued"] >= 0
+    for distribution in ("wait", "slowdown"):
+        assert summary[distribution]["p50"] <= summary[distribution]["p95"] <= summary[distribution]["max"]
     assert summary["sessions_done"] == 14
-    assert summary["sessions_lost"] == summary["sessions_failed"] == summary["sessions_duplicated"] == 0
+    for count in ("failed", "retried", "lost", "duplicated"):
+        assert summary[f"sessions_{count}"] == 0
 
 
 def test_logs_and_events_are_gathered(first_run: Outcome) -> None:

@@ -24,6 +24,8 @@ from .status import StatusServer
 
 EXIT_CANNOT_RUN = 2
 DEFAULTS = Settings()
+MOST_DESCRIPTORS = 1 << 20
+"""What Linux allows a process unless fs.nr_open was raised."""
 
 
 @dataclass(frozen=True)
@@ -164,10 +166,13 @@ def _run(arguments: Arguments) -> None:
 
 
 def raise_descriptor_limit() -> int:
-    """Raise the soft limit of open files to the hard one and return it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
+    """Raise the soft limit of open files as far as the hard one and the need go, and return it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft >= limit:
+        return soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return limit
 
 
 def _listen(address: tuple[str, int], backlog: int) -> socket.socket:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compare the dispatcher with HAProxy and with nothing in between: zero-length sessions on loopback.
 
-Workers and client are small C programs, so that neither is the limit. Rounds are interleaved, so that what else
+Workers and client are small C programs, so that neither is the limit. Rounds are interleaved: what else
 the machine does meets all alike. Needs a C compiler and haproxy (Debian: gcc, libc6-dev, haproxy).
 """
 
