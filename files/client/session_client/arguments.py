@@ -44,8 +44,23 @@ def make_parser(run: Command, record: Command, report: Command, compare: Command
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands, run)
     _add_record(commands, record)
-    _add_report(commands, report)
-    _add_compare(commands, compare)
+    _add_page(
+        commands,
+        report,
+        "report",
+        "make the page of a run",
+        "Writes RUN/report.html, which opens offline, and RUN/trace.json for Perfetto. "
+        "Prints the measurements side by side.",
+    )
+    _add_page(
+        commands,
+        compare,
+        "compare",
+        "compare a run's measurements",
+        "Writes RUN/compare.html: medians and ranges over request orders and repeats, "
+        "differences in pairs with intervals. Prints them as tables. "
+        "Measurements are named DISPATCH-ORDER-REPEAT.",
+    )
     return parser
 
 
@@ -157,27 +172,8 @@ def _add_record(commands: "_Commands", command: Command) -> None:
     option("--pods", type=Path, metavar="FILE", help="`kubectl get pods -o json`, to fill in the node column")
 
 
-def _add_report(commands: "_Commands", command: Command) -> None:
-    parser = commands.add_parser(
-        "report",
-        help="make the page of a run",
-        description="Writes RUN/report.html, which opens offline, and RUN/trace.json for Perfetto.\n"
-        "Prints the measurements side by side.",
-        allow_abbrev=False,
-    )
-    parser.set_defaults(command=command)
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of the run, with run.json")
-
-
-def _add_compare(commands: "_Commands", command: Command) -> None:
-    parser = commands.add_parser(
-        "compare",
-        help="compare a run's measurements",
-        description="Writes RUN/compare.html: medians and ranges over request orders and repeats,\n"
-        "differences in pairs with intervals. Prints them as tables.\n"
-        "Measurements are named DISPATCH-ORDER-REPEAT.",
-        allow_abbrev=False,
-    )
+def _add_page(commands: "_Commands", command: Command, name: str, purpose: str, description: str) -> None:
+    parser = commands.add_parser(name, help=purpose, description=description, allow_abbrev=False)
     parser.set_defaults(command=command)
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of the run, with run.json")
 

@@ -44,7 +44,10 @@ class Shape:
 
 @dataclass(slots=True)
 class Drawing:
-    """A chart: shapes from the back to the front, labels above them, and its text alternative."""
+    """A chart: shapes from the back to the front, labels above them, and its text alternative.
+
+    The note says what was left out, if anything.
+    """
 
     width: float
     height: float
@@ -52,6 +55,7 @@ class Drawing:
     description: str
     shapes: list[Shape] = field(default_factory=list)
     labels: list[Label] = field(default_factory=list)
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

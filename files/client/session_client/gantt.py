@@ -25,7 +25,7 @@ from session_client.drawing import (
 from session_client.names import short_names
 from session_client.requests import plain
 from session_client.run_folder import Measured, Served
-from session_client.summary import SLOWDOWN_BOUND, Summary, slowdown
+from session_client.summary import SLOWDOWN_BOUND, slowdown
 from session_client.timeline import idle_spans, moments, queued_spans
 
 WIDTH = 720.0
@@ -39,7 +39,7 @@ MOST_BARS = 400
 """More sessions than this are drawn as one path a row and level, without labels and hints."""
 
 MOST_ROWS = 60
-"""More pods than this are too many to look at: the busiest are drawn."""
+"""More pods than this are too many to look at: those that finished last are drawn."""
 
 ROOMY_ROWS = 16
 """Up to this many rows are high enough for labels and for the waits below the bars."""
@@ -106,7 +106,8 @@ def time_scale(measured: Sequence[Measured], left: float, right: float) -> Scale
 def gantt(measured: Measured) -> Drawing:
     """Draw one measurement: for a reader who wants to know where each session went and why it waited."""
     assert measured.summary
-    rows = rows_of(measured)[:MOST_ROWS]
+    every = rows_of(measured)
+    rows = every[:MOST_ROWS]
     roomy = len(rows) <= ROOMY_ROWS
     thick, gap = (20.0, 9.0) if roomy else (8.0, 3.0)
     x = time_scale([measured], LEFT, WIDTH - RIGHT)
@@ -119,6 +120,9 @@ def gantt(measured: Measured) -> Drawing:
         f"Pods idled {figure(measured.summary.idle_while_queued)} pod-seconds while a session waited. "
         "The table of sessions has the figures.",
     )
+    drawing.note = _cut(rows, every)
+    if len(measured.served) > MOST_BARS:
+        drawing.note += " Neighbours that were about as late are drawn as one bar."
     most_waits = max((sum(_waits_visibly(served, x) for served in row.served) for row in rows), default=0)
     y = top = 36.0
     for row in rows:
@@ -152,8 +156,10 @@ def overview(measurements: Sequence[Measured]) -> list[tuple[Measured, Drawing]]
     for measured in shown:
         assert measured.summary
         drawing = Drawing(WIDTH, 0, f"Pods over time, {measured.folder}", headline(measured))
+        every = rows_of(measured)
+        drawing.note = _cut(every[:ROOMY_ROWS], every)
         bottom = 4.0
-        for row in rows_of(measured)[:ROOMY_ROWS]:
+        for row in every[:ROOMY_ROWS]:
             drawing.shapes += _bars(row, measured, x, bottom, 9.0, hints=False)
             bottom += 11
         for at, kind in ((measured.summary.lower_bound, "bound"), (measured.summary.makespan, "done")):
@@ -172,21 +178,22 @@ def headline(measured: Measured) -> str:
     summary = measured.summary
     if not summary:
         return "no session was done"
+    times = "" if summary.ratio is None else f", {summary.ratio:.2f} x the lower bound"
     return (
-        f"{length_text(summary)}; pods idle while sessions waited: "
+        f"{seconds(summary.makespan)}{times}; pods idle while sessions waited: "
         f"{figure(summary.idle_while_queued)} pod-seconds"
     )
-
-
-def length_text(summary: Summary) -> str:
-    """Write how long the measurement took, in seconds and beside the lower bound."""
-    times = "" if summary.ratio is None else f", {summary.ratio:.2f} x the lower bound"
-    return f"{seconds(summary.makespan)}{times}"
 
 
 def shortened(name: str, most: int = 24) -> str:
     """Cut a name that is longer than so many characters."""
     return name if len(name) <= most else f"{name[: most - 3]}..."
+
+
+def _cut(drawn: Sequence[Row], every: Sequence[Row]) -> str:
+    if len(drawn) == len(every):
+        return ""
+    return f"Of {len(every)} pods the {len(drawn)} that finished last are drawn."
 
 
 def _bars(

@@ -137,6 +137,7 @@ def _figures(section: Section) -> list[tuple[str, str, str]]:
         ("idle while queued", "pod-seconds", of_summary(lambda s: seconds(s.idle_while_queued))),
         ("utilisation", "pods' time spent working", of_summary(lambda s: f"{s.utilisation:.0%}")),
         ("overtakes", "a later session served first", of_summary(lambda _: str(section.overtakes.pairs))),
+        ("most overtaken", "by how many, one session", of_summary(lambda _: str(section.overtakes.most))),
         ("sessions done", "", str(counts.sessions_done)),
         ("failed / lost", "lost: no answer", f"{counts.sessions_failed} / {counts.sessions_lost}"),
         ("retried / duplicated", "", f"{counts.sessions_retried} / {counts.sessions_duplicated}"),

@@ -193,11 +193,13 @@ def test_pods_that_served_nobody_have_rows(reference_run: list[SessionResult]) -
 def test_very_many_pods_are_cut(simulate: Simulate) -> None:
     drawing = gantt(measurement(simulate(["1"] * 200, 200, "fifo"), 200))
     assert len([shape for shape in drawing.shapes if shape.kind == "row"]) == MOST_ROWS
+    assert drawing.note == f"Of 200 pods the {MOST_ROWS} that finished last are drawn."
 
 
 def test_very_many_sessions_are_merged(simulate: Simulate) -> None:
     drawing = gantt(measurement(simulate(["1", "2"] * 2500, 5, "random"), 5))
     assert len(drawing.shapes) < 100
+    assert "drawn as one bar" in drawing.note
     assert sum(len(shape.path) for shape in drawing.shapes) < 100_000
     assert_labels_fit(drawing)
 

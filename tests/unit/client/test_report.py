@@ -98,6 +98,7 @@ def test_the_published_run_beside_one_queue(side_by_side: Path, report: Callable
         "longer than of random assignments 75.6%",
         "utilisation pods' time spent working 45% 77% 93%",
         "overtakes a later session served first 41 0 40",
+        "most overtaken by how many, one session 10 0 10",
         "The optimum is exact.",
         "nodes.1.name lab1",
     ):
