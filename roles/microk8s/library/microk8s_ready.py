@@ -50,7 +50,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 addons:
-  description: State (enabled, disabled) of each addon, by REPOSITORY/NAME. Empty unless a ready control plane.
+  description: State (enabled, disabled) of each addon, by REPOSITORY/NAME. Empty where none can be asked.
   type: dict
   returned: when not failed
 worker:
