@@ -49,31 +49,31 @@ class Mark:
 
 
 def queue_chart(measured: Measured) -> Drawing:
-    """Draw how many sessions waited and how many pods idled at every moment."""
+    """Draw how many sessions waited at every moment, and below how many pods idled."""
     changes = moments(measured.intervals, measured.pods)
-    most = max((max(moment.waiting, moment.idle) for moment in changes), default=1)
     longest = max((moment.waiting for moment in changes), default=0)
-    top, bottom = 8.0, 118.0
     x = time_scale([measured], LEFT, WIDTH - RIGHT)
-    y = Scale(0, max(most, 1), bottom, top)
+    waiting = Scale(0, max(longest, 1), 98.0, 10.0)
+    idle = Scale(0, measured.pods, 164.0, 116.0)
     drawing = Drawing(
         WIDTH,
         0,
         f"Sessions waiting and pods idle over time, {measured.folder}",
         f"At most {longest} sessions waited at once.",
     )
-    for mark in _whole(ticks(y.high, 4)):
-        drawing.shapes.append(Shape(f"M{n(x.begin)} {n(y(mark))}H{n(x.end)}", "grid"))
-        drawing.labels.append(Label(LEFT - 6, y(mark) + 4, tick_text(mark), "end", kind="soft"))
-    idle = [(x(moment.time), y(moment.idle)) for moment in changes]
-    wasted = [(x(m.time), y(m.idle if m.waiting else 0)) for m in changes]
-    waiting = [(x(moment.time), y(moment.waiting)) for moment in changes]
+    for y, most in ((waiting, 4), (idle, 2)):
+        for mark in _whole(ticks(y.high, most)):
+            drawing.shapes.append(Shape(f"M{n(x.begin)} {n(y(mark))}H{n(x.end)}", "grid"))
+            drawing.labels.append(Label(LEFT - 6, y(mark) + 4, tick_text(mark), "end", kind="soft"))
+    free = [(x(moment.time), idle(moment.idle)) for moment in changes]
+    wasted = [(x(moment.time), idle(moment.idle if moment.waiting else 0)) for moment in changes]
+    queue = [(x(moment.time), waiting(moment.waiting)) for moment in changes]
     drawing.shapes += [
-        Shape(steps(idle, x.end, base=bottom), "free"),
-        Shape(steps(wasted, x.end, base=bottom), "idle"),
-        Shape(steps(waiting, x.end), "line0"),
+        Shape(steps(free, x.end, base=idle.begin), "free"),
+        Shape(steps(wasted, x.end, base=idle.begin), "idle"),
+        Shape(steps(queue, x.end), "line0"),
     ]
-    time_axis(drawing, x, top, bottom + 2)
+    time_axis(drawing, x, waiting.end, idle.begin + 2)
     return drawing
 
 
