@@ -68,11 +68,11 @@ def controller_problems(seen: Mapping[str, Any], needs: Mapping[str, Any]) -> li
     if seen["context_missing"]:
         problems.append(
             f"The image's folder {needs['image_context']} does not exist on the controller. Correct "
-            f"session_image_context."
+            f"bundle_server_context."
         )
     elif seen["dockerfile_missing"]:
         problems.append(
-            f"There is no Dockerfile in {needs['image_context']}. Add one, or correct session_image_context."
+            f"There is no Dockerfile in {needs['image_context']}. Add one, or correct bundle_server_context."
         )
     return problems
 

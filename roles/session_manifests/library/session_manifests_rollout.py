@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.session_server_rollout import (
+from ansible.module_utils.session_manifests_rollout import (
     MOST_PODS,
     pod_trouble,
     rollout_is_stuck,
@@ -26,7 +26,7 @@ except ImportError:
     MISSING_LIBRARY = "kubernetes"
 
 DOCUMENTATION = r"""
-module: session_server_rollout
+module: session_manifests_rollout
 short_description: Wait until a deployment is rolled out
 description:
   - Waits until all pods of a deployment are of its present revision and ready, and no older pod is left.
@@ -37,6 +37,10 @@ options:
   namespace: {description: The deployment's namespace., type: str, required: true}
   name: {description: The deployment's name., type: str, required: true}
   timeout: {description: Seconds to wait at most., type: int, default: 300}
+  settings:
+    description: What the names of the settings begin with that a remedy is about, such as C(session_server).
+    type: str
+    required: true
 author: k8s-session-balancing
 """
 
@@ -100,6 +104,7 @@ def main() -> None:
             "namespace": {"type": "str", "required": True},
             "name": {"type": "str", "required": True},
             "timeout": {"type": "int", "default": 300},
+            "settings": {"type": "str", "required": True},
         },
         supports_check_mode=True,
     )
@@ -132,7 +137,7 @@ def main() -> None:
         report += rollout_report(deployment, pods, cluster.warnings(), logs)
     except (client.ApiException, HTTPError) as error:
         report.append(f"Its events could not be read: {error}")
-    module.fail_json(msg="\n".join([*report, rollout_remedy(deployment, pods)]))
+    module.fail_json(msg="\n".join([*report, rollout_remedy(deployment, pods, module.params["settings"])]))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from roles.session_server.module_utils.session_server_rollout import (
+from roles.session_manifests.module_utils.session_manifests_rollout import (
     MOST_PODS,
     pod_trouble,
     rollout_is_stuck,
@@ -190,11 +190,11 @@ def test_the_report_of_many_pods_stays_short() -> None:
     [
         ([waiting("a", "ImagePullBackOff")], "playbooks/image.yml playbooks/deploy.yml"),
         ([waiting("a", "CrashLoopBackOff", restarts=5)], "playbooks/redeploy.yml"),
-        ([unschedulable("a")], "session_server_cpu_request"),
+        ([unschedulable("a")], "session_queue_cpu_request"),
         ([pod("a", leaving=True)], "kubectl delete pod --force"),
-        ([waiting("a", "ContainerCreating")], "session_server_rollout_timeout"),
+        ([waiting("a", "ContainerCreating")], "session_queue_rollout_timeout"),
         ([], "playbooks/deploy.yml"),
     ],
 )
 def test_every_failure_names_its_remedy(pods: list[Object], command: str) -> None:
-    assert command in rollout_remedy(deployment(), pods)
+    assert command in rollout_remedy(deployment(), pods, "session_queue")

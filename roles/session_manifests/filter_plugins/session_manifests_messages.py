@@ -24,4 +24,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Map the filters' names to their functions."""
-        return {"session_server_api_message": api_message}
+        return {"session_manifests_api_message": api_message}

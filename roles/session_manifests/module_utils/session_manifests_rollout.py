@@ -89,8 +89,8 @@ def rollout_report(
     return lines
 
 
-def rollout_remedy(deployment: Object | None, pods: Sequence[Object]) -> str:
-    """Name what mends a rollout that did not finish."""
+def rollout_remedy(deployment: Object | None, pods: Sequence[Object], settings: str) -> str:
+    """Name what mends a rollout that did not finish; its settings' names begin with `settings`."""
     kinds = {_stuck_kind(pod) for pod in pods if deployment and _is_current(deployment, pod)}
     if "image" in kinds:
         return (
@@ -99,13 +99,13 @@ def rollout_remedy(deployment: Object | None, pods: Sequence[Object]) -> str:
         )
     if "crash" in kinds:
         return (
-            "The server ends by itself; its log says why. Mend it or the session_server_* settings, then: "
+            f"The program ends by itself; its log says why. Mend it or the {settings}_* settings, then: "
             "ansible-playbook playbooks/redeploy.yml"
         )
     if any(_unschedulable(pod) for pod in pods):
         return (
-            "The nodes have no room. Lower session_server_replicas, session_server_cpu_request or "
-            "session_server_memory_request, or add a host, then: ansible-playbook playbooks/deploy.yml"
+            f"The nodes have no room. Lower {settings}_cpu_request, {settings}_memory_request or "
+            "session_server_replicas, or add a host, then: ansible-playbook playbooks/deploy.yml"
         )
     if any(pod["metadata"].get("deletionTimestamp") for pod in pods):
         return (
@@ -113,7 +113,7 @@ def rollout_remedy(deployment: Object | None, pods: Sequence[Object]) -> str:
             "--force, then: ansible-playbook playbooks/deploy.yml"
         )
     return (
-        "If the nodes are only slow, raise session_server_rollout_timeout. "
+        f"If the nodes are only slow, raise {settings}_rollout_timeout. "
         "Then: ansible-playbook playbooks/deploy.yml"
     )
 

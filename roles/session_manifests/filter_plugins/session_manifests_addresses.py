@@ -1,4 +1,4 @@
-"""Where a client finds the server: a pure function over the cluster's service and nodes."""
+"""Where a client finds a service: a pure function over the cluster's service and nodes."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ Object = Mapping[str, Any]
 """A Kubernetes object as the API returns it, decoded from JSON."""
 
 
-def server_addresses(
+def service_addresses(
     services: Sequence[Object],
     nodes: Sequence[Object],
     controller_addresses: Collection[str] = (),
     node_address: str = "",
+    settings: str = "",
 ) -> dict[str, str]:
     """Return `host` and `port` of the service on a node, and `cluster`, its HOST:PORT inside the cluster.
 
-    `services` holds the server's service, or nothing when there is none; then all three are empty. `host` is
+    `services` holds the one service, or nothing when there is none; then all three are empty. `host` is
     `node_address` when that is given, otherwise the InternalIP of the first node that is ready. `cluster` is
     empty unless the controller is a node, since only a node can reach an address inside the cluster.
 
-    Raises ValueError when there is a service, but no node that could answer for it.
+    Raises ValueError when there is a service, but no node that could answer for it; the setting's name in its
+    message begins with `settings`.
     """
     if not services:
         return {"host": "", "port": "", "cluster": ""}
@@ -31,7 +33,7 @@ def server_addresses(
     if not host:
         raise ValueError(
             "No node of the cluster is ready. Look at it with kubectl describe nodes, or name a node that "
-            "answers in session_server_node_address."
+            f"answers in {settings}_node_address."
         )
     is_node = any(ip in controller_addresses for node in nodes for ip in _internal_ips(node))
     cluster = f"{bracketed(spec['clusterIP'])}:{port['port']}" if is_node else ""
@@ -58,4 +60,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Map the filters' names to their functions."""
-        return {"session_server_addresses": server_addresses, "session_server_bracketed": bracketed}
+        return {"session_manifests_addresses": service_addresses, "session_manifests_bracketed": bracketed}

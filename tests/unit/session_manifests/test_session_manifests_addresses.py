@@ -1,4 +1,4 @@
-"""Where the server is found."""
+"""Where a service is found."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from roles.session_server.filter_plugins.session_server_addresses import bracketed, server_addresses
+from roles.session_manifests.filter_plugins.session_manifests_addresses import bracketed, service_addresses
 
 SERVICE = {"spec": {"clusterIP": "10.152.183.7", "ports": [{"port": 5501, "nodePort": 31234}]}}
 
@@ -42,20 +42,20 @@ NODES = [node("192.0.2.1", ready="Unknown"), node("192.0.2.2"), node("192.0.2.3"
     ],
 )
 def test_the_address_is_that_of_a_ready_node(given: dict[str, Any], expected: dict[str, str]) -> None:
-    assert server_addresses([SERVICE], NODES, **given) == expected
+    assert service_addresses([SERVICE], NODES, **given) == expected
 
 
 def test_without_a_service_there_is_no_address() -> None:
-    assert server_addresses([], NODES) == {"host": "", "port": "", "cluster": ""}
+    assert service_addresses([], NODES) == {"host": "", "port": "", "cluster": ""}
 
 
 def test_without_a_ready_node_the_message_names_the_setting() -> None:
-    with pytest.raises(ValueError, match="session_server_node_address"):
-        server_addresses([SERVICE], NODES[:1])
+    with pytest.raises(ValueError, match="session_queue_node_address"):
+        service_addresses([SERVICE], NODES[:1], settings="session_queue")
 
 
 def test_a_named_address_needs_no_ready_node() -> None:
-    assert server_addresses([SERVICE], NODES[:1], node_address="192.0.2.9")["host"] == "192.0.2.9"
+    assert service_addresses([SERVICE], NODES[:1], node_address="192.0.2.9")["host"] == "192.0.2.9"
 
 
 @pytest.mark.parametrize(("host", "expected"), [("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "[2001:db8::1]")])

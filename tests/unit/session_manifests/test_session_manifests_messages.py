@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from roles.session_server.filter_plugins.session_server_messages import api_message
+from roles.session_manifests.filter_plugins.session_manifests_messages import api_message
 
 
 @pytest.mark.parametrize(
