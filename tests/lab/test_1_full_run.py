@@ -30,6 +30,11 @@ SENTENCE = re.compile(
 LATEST = ROOT / "results" / "latest"
 
 
+@pytest.fixture(params=["nodeport", "queue"])
+def dispatch(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
 def first_run(bare_hosts: None, playbook: Playbook) -> Outcome:
     done = playbook("playbooks/full_run.yml")
@@ -46,22 +51,25 @@ def test_check_mode_on_a_bare_host_changes_nothing(
     assert not (INVENTORY / ".kubeconfig").exists()
 
 
-def test_every_session_is_answered_by_a_pod_of_the_deployment(first_run: Outcome) -> None:
-    with (LATEST / "nodeport" / "sessions.csv").open() as file:
+def test_every_session_is_answered_by_a_pod_of_the_deployment(first_run: Outcome, dispatch: str) -> None:
+    with (LATEST / dispatch / "sessions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == COLUMNS
     assert [float(row["size"]) for row in rows] == SIZES
     assert [row["error"] for row in rows] == [""] * len(SIZES)
+    listed = json.loads((LATEST / "cluster" / "pods.json").read_text())["items"]
     pods = {
-        pod["metadata"]["name"] for pod in json.loads((LATEST / "cluster" / "pods.json").read_text())["items"]
+        pod["metadata"]["name"]
+        for pod in listed
+        if pod["metadata"]["labels"]["app.kubernetes.io/name"] == "singlethread"
     }
     assert {row["pod"] for row in rows} <= pods
     assert len(pods) == 5
     assert {row["node"] for row in rows} == {"lab1"}
 
 
-def test_the_printed_lines_are_the_first_experiments_own(first_run: Outcome) -> None:
-    sentences = SENTENCE.findall((LATEST / "nodeport" / "client.txt").read_text())
+def test_the_printed_lines_are_the_first_experiments_own(first_run: Outcome, dispatch: str) -> None:
+    sentences = SENTENCE.findall((LATEST / dispatch / "client.txt").read_text())
     assert [int(size) for size, _, _ in sentences] == SIZES
     for size, pod, _ in sentences:
         assert f"{size} processed on {pod} after" in first_run.output
@@ -80,14 +88,14 @@ def test_run_json_has_the_keys_of_the_contract(first_run: Outcome) -> None:
     } <= run.keys()
     assert run["sizes"] == SIZES
     assert run["replicas"] == 5
-    (measurement,) = run["measurements"]
-    assert measurement["folder"] == "nodeport"
-    assert measurement["dispatch"] == "nodeport"
-    summary = measurement["summary"]
-    assert summary["lower_bound"] == 15
-    assert summary["makespan"] >= 15
-    assert summary["sessions_done"] == 14
-    assert summary["sessions_lost"] == summary["sessions_failed"] == summary["sessions_duplicated"] == 0
+    measured = [(entry["folder"], entry["dispatch"], entry["order"]) for entry in run["measurements"]]
+    assert measured == [("nodeport", "nodeport", "none"), ("queue", "queue", "fifo")]
+    for measurement in run["measurements"]:
+        summary = measurement["summary"]
+        assert summary["lower_bound"] == 15
+        assert summary["makespan"] >= 15
+        assert summary["sessions_done"] == 14
+        assert summary["sessions_lost"] == summary["sessions_failed"] == summary["sessions_duplicated"] == 0
 
 
 def test_logs_and_events_are_gathered(first_run: Outcome) -> None:
