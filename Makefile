@@ -11,7 +11,7 @@ export LAB_HOSTS
 PLAYBOOK := .venv/bin/ansible-playbook -i $(INVENTORY)
 LAB_PLAYBOOK := .venv/bin/ansible-playbook -i inventory/lab
 # The lab is made for its own inventory only; real hosts are there already.
-LAB := $(if $(filter inventory/lab inventory/lab/,$(INVENTORY)),lab)
+LAB := $(if $(filter $(abspath inventory/lab),$(abspath $(INVENTORY))),lab)
 
 .PHONY: help
 help: ## Print this help
@@ -61,7 +61,7 @@ test: lint ## Every test: lint, unit, render, then the lab: full run, second run
 	.venv/bin/pytest -m lab $(ARGS)
 
 .PHONY: bench
-bench: setup ## Benchmark: make redeploy beside the same steps typed by hand
+bench: setup ## Benchmark: redeploying beside the same steps typed by hand
 	.venv/bin/python tests/bench/redeploy.py $(ARGS)
 
 .PHONY: lock
@@ -69,4 +69,5 @@ lock: setup ## Pin requirements*.in again, with hashes
 	.venv/bin/pip install -q pip-tools
 	.venv/bin/pip-compile -q $(LOCK) -o requirements.txt requirements.in
 	.venv/bin/pip-compile -q $(LOCK) -o requirements-dev.txt requirements-dev.in
+	.venv/bin/pip-compile -q $(LOCK) -o files/dispatcher/requirements.txt files/dispatcher/requirements.in
 LOCK := --generate-hashes --strip-extras --no-header --no-emit-find-links --no-emit-index-url --allow-unsafe

@@ -12,6 +12,6 @@ step ruff check --quiet .
 step ruff format --check --quiet .
 step mypy --no-error-summary files lab roles tests inventory
 step yamllint --strict .
-mapfile -t scripts < <(git ls-files --cached --others --exclude-standard '*.sh' .ci/run)
+mapfile -t scripts < <(git grep --untracked -lE '^#!.*\b(ba)?sh\b')
 step shellcheck "${scripts[@]}"
-step ansible-lint --quiet --offline
+step ansible-lint -q --offline

@@ -32,8 +32,8 @@ def spoilt(on_node: OnNode) -> Spoilt:
     [
         ('{"session_server_replicas": 0}', "session_server_replicas", "1 or more"),
         ('{"session_dispatches": ["telepathy"]}', "telepathy", "nodeport"),
-        ('{"session_client_sizes": [2, -3]}', "session_client_sizes", "-3"),
-        ('{"session_client_time_scale": 0}', "session_client_time_scale", "0"),
+        ('{"session_client_sizes": [2, -3]}', "-3", "session_client_sizes"),
+        ('{"session_client_time_scale": 0}', "session_client_time_scale is 0", "above 0"),
         ('{"session_server_port": 70000}', "session_server_port", "65535"),
         (
             '{"microk8s_files": [{"name": "microk8s", "path": "/nowhere/microk8s.snap"}]}',
@@ -63,8 +63,7 @@ def test_a_user_who_cannot_become_root(playbook: Playbook, spoilt: Spoilt) -> No
     with spoilt("mv /etc/sudoers.d/lab /root/sudoers-lab", "mv /root/sudoers-lab /etc/sudoers.d/lab"):
         done = playbook("playbooks/preflight.yml")
     assert done.returncode != 0
-    assert "root" in done.output
-    assert "sudo" in done.output
+    assert "--ask-become-pass" in done.output
 
 
 def test_a_port_that_something_else_has(playbook: Playbook, spoilt: Spoilt) -> None:
@@ -91,4 +90,4 @@ def test_a_clock_that_differs(playbook: Playbook) -> None:
     # The lab's hosts share the controller's clock, so the allowance is what can be made too small.
     done = playbook("playbooks/preflight.yml", "-e", "preflight_clock_skew_seconds=-1")
     assert done.returncode != 0
-    assert "clock" in done.output
+    assert "timedatectl" in done.output

@@ -45,10 +45,11 @@ def setting_problems(settings: Mapping[str, Any]) -> list[str]:
     for name, port in settings["ports"].items():
         if _number(port) is None or _number(port) not in range(1, 65536):
             problems.append(f"{name} is {port!r}. Set a port from 1 to 65535.")
-    node_port = settings["node_port"]
-    if _number(node_port) is None or (_number(node_port) != 0 and _number(node_port) not in _NODE_PORTS):
+    for name, port in settings["node_ports"].items():
+        if _number(port) == 0 or (_number(port) is not None and _number(port) in _NODE_PORTS):
+            continue
         problems.append(
-            f"session_server_node_port is {node_port!r}. Set 0 (Kubernetes chooses) or a port from "
+            f"{name} is {port!r}. Set 0 (Kubernetes chooses) or a port from "
             f"{_NODE_PORTS.start} to {_NODE_PORTS.stop - 1}."
         )
     return problems + _snap_setting_problems(settings)
