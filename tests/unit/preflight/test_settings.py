@@ -24,7 +24,12 @@ GOOD: dict[str, Any] = {
     "changes",
     [
         {},
-        {"replicas": "5", "time_scale": "0.05", "node_ports": {"session_queue_node_port": "30551"}, "ports": {"session_server_port": "1"}},
+        {
+            "replicas": "5",
+            "time_scale": "0.05",
+            "node_ports": {"session_queue_node_port": "30551"},
+            "ports": {"session_server_port": "1"},
+        },
         {"dispatches": ["queue", "nodeport"]},
         {"microk8s_source": "store", "microk8s_files": []},
     ],
