@@ -66,11 +66,11 @@ def controller_problems(seen: Mapping[str, Any], needs: Mapping[str, Any]) -> li
     if seen["context_missing"]:
         problems.append(
             f"The image's folder {needs['image_context']} does not exist on the controller. Correct "
-            f"session_image_context."
+            f"session_server_build_context."
         )
     elif seen["dockerfile_missing"]:
         problems.append(
-            f"There is no Dockerfile in {needs['image_context']}. Add one, or correct session_image_context."
+            f"There is no Dockerfile in {needs['image_context']}. Add one, or correct session_server_build_context."
         )
     return problems
 

@@ -53,7 +53,7 @@ def _group_problems(control_plane: Sequence[str], workers: Sequence[str]) -> lis
 
 def _server_problems(settings: Mapping[str, Any]) -> list[str]:
     problems = []
-    replicas, node_port = settings["replicas"], settings["node_port"]
+    replicas = settings["replicas"]
     count = _number(replicas)
     if count is None or count < 1 or count != int(count):
         problems.append(
@@ -65,11 +65,12 @@ def _server_problems(settings: Mapping[str, Any]) -> list[str]:
         for name, port in settings["ports"].items()
         if _number(port) not in _PORTS
     ]
-    if _number(node_port) != 0 and _number(node_port) not in _NODE_PORTS:
-        problems.append(
-            f"session_server_node_port is {node_port!r}. Set 0 (Kubernetes chooses) or a port from "
-            f"{_NODE_PORTS.start} to {_NODE_PORTS.stop - 1}."
-        )
+    problems += [
+        f"{name} is {port!r}. Set 0 (Kubernetes chooses) or a port from "
+        f"{_NODE_PORTS.start} to {_NODE_PORTS.stop - 1}."
+        for name, port in settings["node_ports"].items()
+        if _number(port) != 0 and _number(port) not in _NODE_PORTS
+    ]
     return problems
 
 

@@ -19,7 +19,7 @@ GOOD: dict[str, Any] = {
     "time_scale": 1,
     "max_seconds": 86400,
     "ports": {"session_server_port": 5501},
-    "node_port": 0,
+    "node_ports": {"session_server_node_port": 0},
     "microk8s_source": "files",
     "microk8s_files": [{"path": "/core.snap", "name": "core"}, {"path": "/m.snap", "name": "microk8s"}],
 }
@@ -32,7 +32,7 @@ GOOD: dict[str, Any] = {
         {
             "replicas": "5",
             "time_scale": "0.05",
-            "node_port": "30551",
+            "node_ports": {"session_queue_node_port": "30551"},
             "ports": {"session_server_port": "1024"},
         },
         {"sizes": "2,3, 5.5"},
@@ -84,7 +84,7 @@ def test_good_settings_have_no_problem(changes: dict[str, Any]) -> None:
         ({"ports": {"session_server_port": 80}}, "session_server_port is 80"),
         ({"ports": {"session_server_port": 65536}}, "session_server_port is 65536"),
         ({"ports": {"session_server_port": None}}, "session_server_port is None"),
-        ({"node_port": 80}, "session_server_node_port is 80"),
+        ({"node_ports": {"session_queue_node_port": 80}}, "session_queue_node_port is 80"),
         ({"microk8s_source": "web"}, "microk8s_source is 'web'"),
         ({"microk8s_files": [{"path": "/m.snap"}]}, "Entry 1 of microk8s_files needs path and name"),
         ({"microk8s_files": ["/m.snap"]}, "Entry 1 of microk8s_files needs path and name"),
