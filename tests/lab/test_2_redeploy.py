@@ -43,7 +43,9 @@ def test_a_changed_line_is_in_every_pod_and_the_old_image_is_gone(
     before = pods(on_node)
     server = edited_server / "server.py"
     server.write_text(server.read_text() + "\n# edited\n")
-    done = playbook("playbooks/redeploy.yml", *SHORT_RUN, "-e", f"session_server_build_context={edited_server}")
+    done = playbook(
+        "playbooks/redeploy.yml", *SHORT_RUN, "-e", f"session_server_build_context={edited_server}"
+    )
     assert done.returncode == 0
 
     after = pods(on_node)

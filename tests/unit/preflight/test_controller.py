@@ -65,7 +65,11 @@ def test_a_version_that_is_high_enough(version: str) -> None:
         ({"missing_collections": ["kubernetes.core"]}, "collections kubernetes.core", "make setup"),
         ({"missing_libraries": ["kubernetes"]}, "libraries kubernetes", "make setup"),
         ({"missing_files": ["/x/microk8s.snap"]}, "/x/microk8s.snap does not exist", "make lab"),
-        ({"context_missing": True, "dockerfile_missing": True}, "does not exist", "session_server_build_context"),
+        (
+            {"context_missing": True, "dockerfile_missing": True},
+            "does not exist",
+            "session_server_build_context",
+        ),
         ({"dockerfile_missing": True}, "no Dockerfile", "session_server_build_context"),
     ],
 )
