@@ -56,18 +56,20 @@ class Burst:
 def wait_until_open(address: tuple[str, int], limit: float = 30) -> None:
     """Wait until the address takes connections: kube-proxy hears of a new pod a moment after it is ready.
 
-    Raises the last connection's OSError at the limit, in seconds.
+    Raises AssertionError at the limit, in seconds.
     """
     deadline = time.monotonic() + limit
-    while True:
-        try:
-            socket.create_connection(address, timeout=5).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            return
+    while not _is_open(address):
+        assert time.monotonic() < deadline, f"{address} has taken no connection for {limit} seconds"
+        time.sleep(0.1)
+
+
+def _is_open(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _read(connection: socket.socket, session: Session) -> None:
