@@ -70,7 +70,8 @@ def controller_problems(seen: Mapping[str, Any], needs: Mapping[str, Any]) -> li
         )
     elif seen["dockerfile_missing"]:
         problems.append(
-            f"There is no Dockerfile in {needs['image_context']}. Add one, or correct session_server_build_context."
+            f"There is no Dockerfile in {needs['image_context']}. Add one, or correct "
+            f"session_server_build_context."
         )
     return problems
 
