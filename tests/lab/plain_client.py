@@ -53,6 +53,25 @@ class Burst:
         return self.sessions
 
 
+def wait_until_open(address: tuple[str, int], limit: float = 30) -> None:
+    """Wait until the address takes connections: kube-proxy hears of a new pod a moment after it is ready.
+
+    Raises AssertionError at the limit, in seconds.
+    """
+    deadline = time.monotonic() + limit
+    while not _is_open(address):
+        assert time.monotonic() < deadline, f"{address} has taken no connection for {limit} seconds"
+        time.sleep(0.1)
+
+
+def _is_open(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
 def _read(connection: socket.socket, session: Session) -> None:
     with connection:
         try:

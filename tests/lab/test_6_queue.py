@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.lab.harness import INVENTORY, KUBECTL, OnNode, Playbook
-from tests.lab.plain_client import Burst, Session
+from tests.lab.plain_client import Burst, Session, wait_until_open
 from tests.lab.pod_logs import PodLogs, idle_while_queued, latest_take_up, overlaps
 
 REFERENCE = [2, 3, 5, 1, 10, 3, 7, 15, 3, 1, 8, 3, 5, 4]
@@ -185,7 +185,8 @@ def test_a_queue_that_was_killed_gives_no_session_to_a_pod_that_still_works(
     kubectl(f"delete pod {QUEUES} --grace-period=0 --force")
     kubectl("rollout status deployment session-queue --timeout=60s")
     after = distinct([0.5] * 30)
-    time.sleep(2)  # until every node knows the new pod, and the test its log
+    wait_until_open(address)
+    time.sleep(1)  # until the new pod's log is followed
     sessions = Burst(address, after).open().finish(60)
     assert failures(sessions) == []
     logs.wait_for(after)
@@ -208,6 +209,7 @@ def test_a_queue_that_is_told_to_stop_finishes_what_runs_and_tells_the_others(
     assert failures(done) == []
     assert {session.reply.partition(":")[0] for session in told} == {"error"}
     assert max(session.ended for session in told) < min(session.ended for session in done)
+    wait_until_open(address)
     assert failures(Burst(address, [0.1]).open().finish(30)) == []
 
 
