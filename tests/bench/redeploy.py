@@ -92,7 +92,7 @@ def by_bundle(context: Path) -> None:
         str(INVENTORY),
         *stages,
         "-e",
-        f"session_image_context={context}",
+        f"session_server_build_context={context}",
     )
 
 

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.harness import ROOT, SHORT_RUN, OnNode, Outcome, Playbook, command, environment
+from tests.lab.harness import (
+    KUBECTL,
+    NODE,
+    ROOT,
+    SHORT_RUN,
+    OnNode,
+    Outcome,
+    Playbook,
+    command,
+    environment,
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,11 +52,11 @@ def playbook() -> Playbook:
 
 @pytest.fixture(scope="session")
 def on_node() -> OnNode:
-    """Run a shell command as root on lab1, past SSH and Ansible: the tests' own eyes and hands."""
+    """Run a shell command as root on the node, past SSH and Ansible: the tests' own eyes and hands."""
 
     def run(script: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["docker", "exec", "lab1", "bash", "-c", script],
+            ["docker", "exec", NODE, "bash", "-c", script],
             capture_output=True,
             text=True,
             timeout=120,
@@ -64,9 +74,6 @@ def bare_hosts(playbook: Playbook) -> None:
 
 @pytest.fixture(scope="session")
 def deployed(playbook: Playbook, on_node: OnNode) -> None:
-    """The server deployed and answering, as full_run.yml leaves it."""
-    if (
-        on_node("/snap/bin/microk8s kubectl rollout status -n sessions deployment/singlethread").returncode
-        != 0
-    ):
+    """The server and the queue deployed and answering, as full_run.yml leaves them."""
+    if on_node(f"{KUBECTL} rollout status deployment --timeout=10s").returncode != 0:
         assert playbook("playbooks/full_run.yml", *SHORT_RUN).returncode == 0

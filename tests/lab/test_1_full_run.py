@@ -30,6 +30,11 @@ SENTENCE = re.compile(
 LATEST = ROOT / "results" / "latest"
 
 
+@pytest.fixture(params=["nodeport", "queue"])
+def dispatch(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
 def first_run(bare_hosts: None, playbook: Playbook) -> Outcome:
     done = playbook("playbooks/full_run.yml")
@@ -46,22 +51,25 @@ def test_check_mode_on_a_bare_host_changes_nothing(
     assert not (INVENTORY / ".kubeconfig").exists()
 
 
-def test_every_session_is_answered_by_a_pod_of_the_deployment(first_run: Outcome) -> None:
-    with (LATEST / "nodeport" / "sessions.csv").open() as file:
+def test_every_session_is_answered_by_a_pod_of_the_deployment(first_run: Outcome, dispatch: str) -> None:
+    with (LATEST / dispatch / "sessions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == COLUMNS
     assert [float(row["size"]) for row in rows] == SIZES
     assert [row["error"] for row in rows] == [""] * len(SIZES)
+    listed = json.loads((LATEST / "cluster" / "pods.json").read_text())["items"]
     pods = {
-        pod["metadata"]["name"] for pod in json.loads((LATEST / "cluster" / "pods.json").read_text())["items"]
+        pod["metadata"]["name"]
+        for pod in listed
+        if pod["metadata"]["labels"]["app.kubernetes.io/name"] == "singlethread"
     }
     assert {row["pod"] for row in rows} <= pods
     assert len(pods) == 5
     assert {row["node"] for row in rows} == {"lab1"}
 
 
-def test_the_printed_lines_are_the_first_experiments_own(first_run: Outcome) -> None:
-    sentences = SENTENCE.findall((LATEST / "nodeport" / "client.txt").read_text())
+def test_the_printed_lines_are_the_first_experiments_own(first_run: Outcome, dispatch: str) -> None:
+    sentences = SENTENCE.findall((LATEST / dispatch / "client.txt").read_text())
     assert [int(size) for size, _, _ in sentences] == SIZES
     for size, pod, _ in sentences:
         assert f"{size} processed on {pod} after" in first_run.output
@@ -86,9 +94,15 @@ def test_run_json_has_the_keys_of_the_contract(first_run: Outcome) -> None:
     assert environment.keys() >= {"kernel", "nodes", "image_id", "bundle_version"}
 
 
-def test_the_summary_says_what_happened(first_run: Outcome) -> None:
-    (measurement,) = json.loads((LATEST / "run.json").read_text())["measurements"]
-    assert measurement["folder"] == measurement["dispatch"] == "nodeport"
+def test_each_dispatch_is_measured_in_its_order(first_run: Outcome) -> None:
+    measurements = json.loads((LATEST / "run.json").read_text())["measurements"]
+    measured = [(entry["folder"], entry["dispatch"], entry["order"]) for entry in measurements]
+    assert measured == [("nodeport", "nodeport", "none"), ("queue", "queue", "fifo")]
+
+
+def test_the_summary_says_what_happened(first_run: Outcome, dispatch: str) -> None:
+    measurements = json.loads((LATEST / "run.json").read_text())["measurements"]
+    (measurement,) = [entry for entry in measurements if entry["dispatch"] == dispatch]
     host, port = measurement["address"].rsplit(":", 1)
     assert host == "198.51.100.11"
     assert 30000 <= int(port) <= 32767

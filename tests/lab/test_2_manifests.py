@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 from kubernetes import client, config  # type: ignore[import-untyped]
 
-from tests.render.rendering import ROOT, render
+from tests.lab.harness import INVENTORY
+from tests.render.rendering import TEMPLATES, render
 
-KUBECONFIG = ROOT / "inventory" / "lab" / ".kubeconfig"
+KUBECONFIG = INVENTORY / ".kubeconfig"
 NAMESPACE = "sessions-test-manifests"
 PATHS = {
     "Namespace": "/api/v1/namespaces/",
     "Deployment": f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/",
     "Service": f"/api/v1/namespaces/{NAMESPACE}/services/",
+    "ServiceAccount": f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/",
+    "Role": f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/roles/",
+    "RoleBinding": f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/rolebindings/",
 }
 
 
@@ -54,7 +58,7 @@ def api() -> Iterator[Api]:
     api.remove_namespace()
 
 
-@pytest.mark.parametrize("template", ["namespace.yml.j2", "deployment.yml.j2", "service.yml.j2"])
+@pytest.mark.parametrize("template", TEMPLATES)
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -62,12 +66,18 @@ def api() -> Iterator[Api]:
         {"session_server_replicas": 1, "session_server_node_port": 30999},
         {"session_server_cpu_request": "1", "session_server_memory_limit": "1Gi"},
         {"session_server_max_seconds": 0.5, "session_server_receive_timeout": 0.25},
+        {
+            "session_queue_node_port": 30998,
+            "session_queue_order": "longest_first",
+            "session_queue_fair": True,
+        },
     ],
 )
 def test_the_api_server_takes_every_manifest_without_a_warning(
     api: Api, template: str, overrides: dict[str, Any]
 ) -> None:
-    assert api.apply(render(template, session_server_namespace=NAMESPACE, **overrides)) == []
+    namespaces = {"session_server_namespace": NAMESPACE, "session_queue_namespace": NAMESPACE}
+    assert api.apply(render(template, **namespaces, **overrides)) == []
 
 
 def test_a_field_that_does_not_exist_is_refused(api: Api) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.harness import ROOT, SHORT_RUN, OnNode, Playbook
+from tests.lab.harness import KUBECTL, ROOT, SHORT_RUN, OnNode, Playbook
 
 
 def pods(on_node: OnNode) -> dict[str, str]:
-    """The deployment's pods, each with its image."""
-    listed = on_node("/snap/bin/microk8s kubectl get pods -n sessions -o json").stdout
+    """The server's pods, each with its image."""
+    listed = on_node(f"{KUBECTL} get pods -l app.kubernetes.io/name=singlethread -o json").stdout
     return {
         pod["metadata"]["name"]: pod["spec"]["containers"][0]["image"] for pod in json.loads(listed)["items"]
     }
@@ -43,7 +43,9 @@ def test_a_changed_line_is_in_every_pod_and_the_old_image_is_gone(
     before = pods(on_node)
     server = edited_server / "server.py"
     server.write_text(server.read_text() + "\n# edited\n")
-    done = playbook("playbooks/redeploy.yml", *SHORT_RUN, "-e", f"session_image_context={edited_server}")
+    done = playbook(
+        "playbooks/redeploy.yml", *SHORT_RUN, "-e", f"session_server_build_context={edited_server}"
+    )
     assert done.returncode == 0
 
     after = pods(on_node)
@@ -53,7 +55,7 @@ def test_a_changed_line_is_in_every_pod_and_the_old_image_is_gone(
     (old_image,) = set(before.values())
     assert image != old_image
     for pod in after:
-        tail = on_node(f"/snap/bin/microk8s kubectl exec -n sessions {pod} -- tail -n 1 /app/server.py")
+        tail = on_node(f"{KUBECTL} exec {pod} -- tail -n 1 /app/server.py")
         assert tail.stdout.strip() == "# edited"
     images = on_node("/snap/bin/microk8s ctr image ls -q").stdout
     assert image in images

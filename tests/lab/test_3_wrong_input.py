@@ -41,7 +41,12 @@ def spoilt(on_node: OnNode) -> Spoilt:
             "make lab",
         ),
         ('{"microk8s_source": "shop"}', "'shop'", "store or files"),
-        ('{"preflight_disk_required_mb": 900000000}', "900000000 are needed", "preflight_disk_required_mb"),
+        (
+            '{"preflight_memory_required_mb": 900000000}',
+            "900000000 are asked",
+            "preflight_memory_required_mb",
+        ),
+        ('{"session_client_sizes": [90000]}', "90000 s", "session_server_max_seconds"),
     ],
 )
 def test_wrong_settings(playbook: Playbook, setting: str, wrong: str, remedy: str) -> None:

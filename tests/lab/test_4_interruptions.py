@@ -48,7 +48,7 @@ def run_until(marker: str, how: str, *arguments: str, grace: float = 1.0) -> str
         ("TASK [docker_engine : Install", "^C"),
         ("TASK [microk8s : Install", "SSH cut"),
         ("TASK [session_image : Build", "^C"),
-        ("TASK [session_server : Apply", "SSH cut"),
+        ("TASK [session_manifests : Apply", "SSH cut"),
     ],
 )
 def test_cut_and_started_again(bare_hosts: None, playbook: Playbook, marker: str, how: str) -> None:

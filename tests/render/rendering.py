@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if (path / "tasks").is_dir())
 TEMPLATES = sorted(path.name for path in (ROOT / "templates").glob("*.j2"))
 
-REQUIRED: Mapping[str, Any] = {"session_server_image": "docker.io/library/singlethread:0123456789ab"}
+REQUIRED: Mapping[str, Any] = {
+    "session_server_image": "docker.io/library/singlethread:0123456789ab",
+    "session_queue_image": "docker.io/library/session-queue:0123456789ab",
+}
 """What a user of the roles has to set before the templates make sense."""
 
 
@@ -60,3 +63,12 @@ def render(template: str, **overrides: Any) -> dict[str, Any]:
     """Render a manifest and parse it."""
     manifest: dict[str, Any] = yaml.load(render_text(template, **overrides), _UniqueKeys)
     return manifest
+
+
+def at(manifest: Any, path: str) -> Any:
+    """Return what stands at a path: keys and list positions, joined by dots."""
+    return reduce(
+        lambda value, key: value[int(key)] if isinstance(value, list) else value[key],
+        path.split("."),
+        manifest,
+    )

@@ -1,11 +1,10 @@
-"""The manifests that come out of the templates: their structure, one variable overridden at a time."""
+"""The server's manifests that come out of the templates: structure, one variable overridden at a time."""
 
 from __future__ import annotations
 
 import socket
 import subprocess
 from collections.abc import Iterator
-from functools import reduce
 from typing import Any
 
 import pytest
@@ -13,21 +12,11 @@ import server
 from ansible.errors import AnsibleError
 from ansible.template import trust_as_template
 
-from tests.render.rendering import TEMPLATES, defaults, render, render_text
+from tests.render.rendering import TEMPLATES, at, defaults, render, render_text
 
-MANIFESTS = ["namespace.yml.j2", "deployment.yml.j2", "service.yml.j2"]
 PREFIX = "session_server_"
 POD = "spec.template.spec"
 CONTAINER = f"{POD}.containers.0"
-
-
-def at(manifest: Any, path: str) -> Any:
-    """Return what stands at a path: keys and list positions, joined by dots."""
-    return reduce(
-        lambda value, key: value[int(key)] if isinstance(value, list) else value[key],
-        path.split("."),
-        manifest,
-    )
 
 
 def container() -> dict[str, Any]:
@@ -45,7 +34,7 @@ def test_a_variable_that_is_not_defined_is_an_error() -> None:
         render_text("namespace.yml.j2", session_server_namespace=trust_as_template("{{ no_such_variable }}"))
 
 
-@pytest.mark.parametrize("template", MANIFESTS)
+@pytest.mark.parametrize("template", TEMPLATES)
 def test_every_manifest_bears_the_bundles_label(template: str) -> None:
     labels = at(render(template), "metadata.labels")
     assert labels["app.kubernetes.io/part-of"] == "k8s-session-balancing"

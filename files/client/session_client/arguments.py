@@ -32,7 +32,7 @@ Command = Callable[[argparse.Namespace], int]
 """What a subcommand does with its arguments; returns the exit code."""
 
 
-def make_parser(run: Command, record: Command) -> argparse.ArgumentParser:
+def make_parser(run: Command, record: Command, report: Command, compare: Command) -> argparse.ArgumentParser:
     """Return the parser; what it parses carries the function to call as `command`."""
     parser = argparse.ArgumentParser(
         prog="session-client",
@@ -44,6 +44,23 @@ def make_parser(run: Command, record: Command) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands, run)
     _add_record(commands, record)
+    _add_page(
+        commands,
+        report,
+        "report",
+        "make the page of a run",
+        "Writes RUN/report.html, which opens offline, and RUN/trace.json for Perfetto. "
+        "Prints the measurements side by side.",
+    )
+    _add_page(
+        commands,
+        compare,
+        "compare",
+        "compare a run's measurements",
+        "Writes RUN/compare.html: medians and ranges over request orders and repeats, "
+        "differences in pairs with intervals. Prints them as tables. "
+        "Measurements are named DISPATCH-ORDER-REPEAT.",
+    )
     return parser
 
 
@@ -153,6 +170,12 @@ def _add_record(commands: "_Commands", command: Command) -> None:
     option("--seed", type=_whole(0), metavar="N", help="seed of the order, if any")
     option("--environment", type=Path, metavar="FILE", help="JSON object that says what it was measured on")
     option("--pods", type=Path, metavar="FILE", help="`kubectl get pods -o json`, to fill in the node column")
+
+
+def _add_page(commands: "_Commands", command: Command, name: str, purpose: str, description: str) -> None:
+    parser = commands.add_parser(name, help=purpose, description=description, allow_abbrev=False)
+    parser.set_defaults(command=command)
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of the run, with run.json")
 
 
 def _typed(convert: Callable[[str], _Value]) -> Callable[[str], _Value]:

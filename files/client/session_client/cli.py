@@ -42,7 +42,7 @@ class ExitCode(enum.IntEnum):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parsed = make_parser(run, record_measurement).parse_args(arguments)
+    parsed = make_parser(run, record_measurement, report_run, compare_run).parse_args(arguments)
     try:
         return int(parsed.command(parsed))
     except CannotRunError as error:
@@ -131,18 +131,33 @@ def record_measurement(arguments: argparse.Namespace) -> ExitCode:
     host, port = arguments.address
     record(
         arguments.run / JSON_NAME,
-        Conditions(
-            arguments.seed, arguments.time_scale, arguments.replicas, [result.size for result in results]
-        ),
+        Conditions(arguments.time_scale, arguments.replicas, [result.size for result in results]),
         environment,
         Measurement(
             folder=arguments.measurement,
             dispatch=arguments.dispatch,
             order=arguments.order,
             address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            seed=arguments.seed,
             summary=as_data(count(results), analyse(results, arguments.time_scale, arguments.replicas)),
         ),
     )
+    return ExitCode.DONE
+
+
+def report_run(arguments: argparse.Namespace) -> ExitCode:
+    """Write the run's page and print its table."""
+    from session_client.report import report  # numpy and the templates: `run` is not to load them
+
+    _print("\n".join(report(arguments.run)) + "\n")
+    return ExitCode.DONE
+
+
+def compare_run(arguments: argparse.Namespace) -> ExitCode:
+    """Write the page that compares a run's measurements and print its tables."""
+    from session_client.comparison import compare  # as above
+
+    _print("\n".join(compare(arguments.run)) + "\n")
     return ExitCode.DONE
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 
+from session_client.names import short_names
 from session_client.requests import plain
 from session_client.results import SessionResult
 from session_client.summary import Counts, Summary
@@ -83,9 +84,8 @@ def _counts(counts: Counts) -> tuple[str, str]:
 def _busy(shares: dict[str, float]) -> tuple[str, str]:
     """Return the mean and the pods one by one, without the prefix that pods of one deployment share."""
     ordered = sorted(shares.items(), key=lambda item: -item[1])
-    prefixes = {pod.rpartition("-")[0] for pod in shares}
-    cut = len(prefixes.pop()) + 1 if len(prefixes) == 1 and "" not in prefixes else 0
-    names = [f"{pod[cut:]} {share:.0%}" for pod, share in ordered[:_MOST_PODS]]
+    short = short_names(shares)
+    names = [f"{short[pod]} {share:.0%}" for pod, share in ordered[:_MOST_PODS]]
     if len(ordered) > _MOST_PODS:
         names.append(f"{len(ordered) - _MOST_PODS} more, down to {ordered[-1][1]:.0%}")
     return f"{sum(shares.values()) / len(shares):.1%}", "mean of the pods used: " + ", ".join(names)

@@ -21,7 +21,6 @@ SCHEMA_VERSION = 1
 class Conditions:
     """What all measurements of a run have in common; the sizes in any order."""
 
-    seed: int | None
     time_scale: Decimal
     replicas: int
     sizes: Sequence[Decimal]
@@ -29,12 +28,16 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One measurement: its folder in the run's, how sessions met pods, and its figures by name."""
+    """One measurement: its folder in the run's, how sessions met pods, and its figures by name.
+
+    The seed is that of its request order, None when the sizes were sent as given.
+    """
 
     folder: str
     dispatch: str
     order: str
     address: str
+    seed: int | None
     summary: Mapping[str, Any]
 
 
@@ -49,12 +52,11 @@ def record(
     sizes = [_number(size) for size in conditions.sizes]
     common = {
         "schema_version": SCHEMA_VERSION,
-        "seed": conditions.seed,
         "time_scale": _number(conditions.time_scale),
         "replicas": conditions.replicas,
         "sizes": sizes,
     }
-    run = _read(path) if path.exists() else {**common, "environment": {}, "measurements": []}
+    run = read_run(path) if path.exists() else {"seed": None, **common, "environment": {}, "measurements": []}
     for key, value in common.items():
         # Measurements of one run may send the same sizes in different orders.
         same = Counter(run[key]) == Counter(sizes) if key == "sizes" else run[key] == value
@@ -68,6 +70,7 @@ def record(
         "dispatch": measurement.dispatch,
         "order": measurement.order,
         "address": measurement.address,
+        "seed": measurement.seed,
         "summary": dict(measurement.summary),
     }
     folders = [held.get("folder") for held in run["measurements"]]
@@ -75,8 +78,26 @@ def record(
         run["measurements"][folders.index(measurement.folder)] = entry
     else:
         run["measurements"].append(entry)
+    seeds = {held["seed"] for held in run["measurements"]}
+    run["seed"] = seeds.pop() if len(seeds) == 1 else None
     run["environment"] |= environment
     write_whole(path, json.dumps(run, indent=2, allow_nan=False) + "\n")
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """Read run.json. Measurements recorded before they had a seed of their own get the run's.
+
+    Raises CannotRunError when the file cannot be read or is no run.json of this version.
+    """
+    run = read_json(path, "the record")
+    keys = {"schema_version", "seed", "time_scale", "replicas", "sizes", "environment", "measurements"}
+    if not isinstance(run, dict) or run.get("schema_version") != SCHEMA_VERSION or not keys <= run.keys():
+        raise CannotRunError(
+            f"{path} is no record of schema version {SCHEMA_VERSION}: move it away and record again"
+        )
+    for measurement in run["measurements"]:
+        measurement.setdefault("seed", run["seed"])
+    return run
 
 
 def read_json(path: Path, what: str) -> Any:
@@ -111,16 +132,6 @@ def nodes_of_pods(path: Path) -> dict[str, str]:
 def with_nodes(results: Sequence[SessionResult], nodes: Mapping[str, str]) -> list[SessionResult]:
     """Return the results with the node of each pod filled in; other pods keep what they had."""
     return [replace(result, node=nodes.get(result.pod) or result.node) for result in results]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    run = read_json(path, "the record")
-    keys = {"schema_version", "seed", "time_scale", "replicas", "sizes", "environment", "measurements"}
-    if not isinstance(run, dict) or run.get("schema_version") != SCHEMA_VERSION or not keys <= run.keys():
-        raise CannotRunError(
-            f"{path} is no record of schema version {SCHEMA_VERSION}: move it away and record again"
-        )
-    return run
 
 
 def _no_constant(name: str) -> None:

@@ -129,23 +129,26 @@ def service_intervals(
     e], clipped by its arrival and by the end of the session before it on the same pod. The overhead o is
     what every session takes beyond its size (receiving the request, the way back): the smallest such
     surplus seen in the measurement. So time that only some sessions lose counts as idleness of the pod,
-    never as its service.
+    never as its service. The intervals are in the sessions' order.
     """
-    by_pod: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
-    for pod, arrival, end, size in sessions:
-        by_pod[pod].append((end, arrival, size))
-    possible = []  # (pod, arrival, earliest start, size, end)
-    for pod, served in by_pod.items():
+    by_pod: dict[str, list[int]] = defaultdict(list)
+    for place, (pod, _, _, _) in enumerate(sessions):
+        by_pod[pod].append(place)
+    earliest = [0.0] * len(sessions)
+    for served in by_pod.values():
         previous = -math.inf
         # Of two that ended together the longer was first: the other can only have taken no time.
-        for end, arrival, size in sorted(served, key=lambda session: (session[0], -session[2])):
-            possible.append((pod, arrival, max(arrival, previous), size, end))
+        for place in sorted(served, key=lambda place: (sessions[place][2], -sessions[place][3])):
+            _, arrival, end, _ = sessions[place]
+            earliest[place] = max(arrival, previous)
             previous = end
-    overhead = min((end - size - earliest for _, _, earliest, size, end in possible), default=0.0)
+    overhead = min(
+        (end - size - start for (_, _, end, size), start in zip(sessions, earliest, strict=True)), default=0.0
+    )
     overhead = max(0.0, overhead)
     intervals = [
-        Interval(pod, arrival, min(end, max(earliest, end - size - overhead)), end)
-        for pod, arrival, earliest, size, end in possible
+        Interval(pod, arrival, min(end, max(start, end - size - overhead)), end)
+        for (pod, arrival, end, size), start in zip(sessions, earliest, strict=True)
     ]
     return intervals, overhead
 

@@ -27,6 +27,7 @@ description:
     After a restart that object stays Ready for a while whatever the kubelet does, so the kubelet must have
     renewed its lease since.
   - A worker has no API of its own, so there the services are looked at.
+  - In check mode it looks once and never fails.
 options:
   timeout:
     description: Seconds to wait at most.
@@ -49,9 +50,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 addons:
-  description: State (enabled, disabled) of each addon, by REPOSITORY/NAME. Empty on a worker.
+  description: State (enabled, disabled) of each addon, by REPOSITORY/NAME. Empty where none can be asked.
   type: dict
-  returned: when ready
+  returned: when not failed
 worker:
   description: Whether this node is a worker of another node's cluster.
   type: bool
@@ -95,6 +96,8 @@ def lacking(seen: Observation) -> list[str]:
         return [f"service snap.microk8s.daemon-{name} is not active" for name in seen.inactive]
     reasons = [f"launch configuration {name} is not applied yet" for name in seen.pending]
     reasons += [f"the API server's certificate is not valid for {name}" for name in seen.uncovered]
+    if reasons:
+        return reasons  # look() went no further
     first_line = next(iter(seen.status.strip().splitlines()), "no output")
     if first_line != "microk8s is running":
         reasons.append(f"microk8s status says: {first_line}")
@@ -214,8 +217,13 @@ def main() -> None:
     while True:
         seen = look(module.params["names"], min(LOOK_SECONDS, max(5.0, deadline - time.monotonic())))
         reasons = lacking(seen)
-        if not reasons:
-            module.exit_json(changed=False, lacking=[], worker=seen.worker, addons=addons(seen.status))
+        if not reasons or module.check_mode:
+            module.exit_json(
+                changed=False,
+                lacking=reasons,
+                worker=seen.worker,
+                addons={} if reasons else addons(seen.status),
+            )
         if seen.stopped or time.monotonic() >= deadline:
             break
         time.sleep(POLL_SECONDS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,13 @@ from ansible.release import __version__ as ansible_version
 
 
 def controller_look(needs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the controller's versions, and which collections, libraries and files are missing."""
-    files = [path for item in needs["microk8s_files"] for path in (item["path"], item.get("assertion", ""))]
+    """Return the controller's ansible-core, and which collections, libraries and files are missing."""
+    entries = [
+        entry for entry in needs["microk8s_files"] if isinstance(entry, Mapping)
+    ]  # others: a wrong setting
+    files = [entry.get(key) for entry in entries for key in ("path", "assertion")]
     context = needs["image_context"]
     return {
-        "python": ".".join(map(str, sys.version_info[:3])),
         "ansible_core": ansible_version,
         "missing_collections": _missing(needs["collections"], "ansible_collections."),
         "missing_libraries": _missing(needs["libraries"], ""),
@@ -42,15 +43,12 @@ def _missing(names: Iterable[str], package: str) -> list[str]:
 def controller_problems(seen: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str]:
     """Return what the controller lacks, in words, each with its remedy."""
     problems = []
-    for what, version, minimum in (
-        ("Python", seen["python"], needs["python_required"]),
-        ("ansible-core", seen["ansible_core"], needs["ansible_core_required"]),
-    ):
-        if _version(version) < _version(minimum):
-            problems.append(
-                f"The controller runs {what} {version}, {minimum} or later is needed. Run make setup and use "
-                f".venv/bin/ansible-playbook."
-            )
+    version, minimum = seen["ansible_core"], needs["ansible_core_required"]
+    if _version(version) < _version(minimum):
+        problems.append(
+            f"The controller runs ansible-core {version}, {minimum} or later is needed. Run make setup and "
+            f"use .venv/bin/ansible-playbook."
+        )
     problems += [
         f"The controller lacks the {what} {', '.join(names)}. Run make setup and use "
         f".venv/bin/ansible-playbook."
@@ -68,11 +66,12 @@ def controller_problems(seen: Mapping[str, Any], needs: Mapping[str, Any]) -> li
     if seen["context_missing"]:
         problems.append(
             f"The image's folder {needs['image_context']} does not exist on the controller. Correct "
-            f"session_image_context."
+            f"session_server_build_context."
         )
     elif seen["dockerfile_missing"]:
         problems.append(
-            f"There is no Dockerfile in {needs['image_context']}. Add one, or correct session_image_context."
+            f"There is no Dockerfile in {needs['image_context']}. Add one, or correct "
+            f"session_server_build_context."
         )
     return problems
 

@@ -3,68 +3,146 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
+_PORTS = range(1024, 65536)  # below, only root may listen, and the server is not root
 _NODE_PORTS = range(30000, 32768)
+# What the client takes for a size or a time scale.
+_PLAIN_DECIMAL = re.compile(r"[0-9]+(\.[0-9]{1,9})?")
+_MAX_SIZE = 10**9
+_MAX_TIME_SCALE = 1000
 
 
 def setting_problems(settings: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with the settings, in words.
 
-    `settings` are the role's variables without their prefix; the messages name the variables a user sets.
+    `settings` are the role's variables without their prefix; the messages name what a user sets.
     """
+    return [
+        *_group_problems(settings["control_plane"], settings["workers"]),
+        *_server_problems(settings),
+        *_dispatch_problems(_listed(settings["dispatches"]), settings["known_dispatches"]),
+        *_session_problems(_listed(settings["sizes"]), settings["time_scale"], settings["max_seconds"]),
+        *_snap_problems(settings["microk8s_source"], _listed(settings["microk8s_files"])),
+    ]
+
+
+def _group_problems(control_plane: Sequence[str], workers: Sequence[str]) -> list[str]:
+    alone = "Nodes cannot join a cluster yet, so each would become a cluster of its own."
+    problems = []
+    if not control_plane:
+        problems.append(
+            "The inventory has no host in the group control_plane. Put one there, as in "
+            "inventory/example/hosts.yml."
+        )
+    if len(control_plane) > 1:
+        problems.append(
+            f"The group control_plane has the hosts {', '.join(control_plane)}. {alone} "
+            f"Leave one of them there."
+        )
+    if workers:
+        problems.append(
+            f"The group workers has the hosts {', '.join(workers)}. {alone} "
+            f"Empty that group; in the lab, use LAB_HOSTS=1."
+        )
+    return problems
+
+
+def _server_problems(settings: Mapping[str, Any]) -> list[str]:
     problems = []
     replicas = settings["replicas"]
-    if _number(replicas) is None or _number(replicas) != int(_number(replicas) or 0) or int(replicas) < 1:
+    count = _number(replicas)
+    if count is None or count < 1 or count != int(count):
         problems.append(
             f"session_server_replicas is {replicas!r}. Set it to a whole number of pods, 1 or more."
         )
-    known = list(settings["known_dispatches"])
-    unknown = [name for name in settings["dispatches"] if name not in known]
-    if unknown:
-        problems.append(
-            f"Unknown dispatch {', '.join(map(repr, unknown))} in session_dispatches. "
-            f"Known: {', '.join(known)}."
-        )
-    if not settings["dispatches"]:
-        problems.append(f"session_dispatches is empty. Name at least one of: {', '.join(known)}.")
-    sizes = settings["sizes"]
-    bad = [size for size in sizes if not _positive(size)]
-    if bad:
-        problems.append(
-            f"session_client_sizes holds {', '.join(map(repr, bad))}. Sizes are seconds, numbers above 0."
-        )
+    problems += [
+        f"{name} is {port!r}. Set a port from {_PORTS.start} to {_PORTS.stop - 1}; "
+        f"below, only root may listen."
+        for name, port in settings["ports"].items()
+        if _number(port) not in _PORTS
+    ]
+    problems += [
+        f"{name} is {port!r}. Set 0 (Kubernetes chooses) or a port from "
+        f"{_NODE_PORTS.start} to {_NODE_PORTS.stop - 1}."
+        for name, port in settings["node_ports"].items()
+        if _number(port) != 0 and _number(port) not in _NODE_PORTS
+    ]
+    return problems
+
+
+def _dispatch_problems(dispatches: Sequence[str], known: Sequence[str]) -> list[str]:
+    if not dispatches:
+        return [f"session_dispatches is empty. Name at least one of: {', '.join(known)}."]
+    unknown = [name for name in dispatches if name not in known]
+    if not unknown:
+        return []
+    return [
+        f"Unknown dispatch {', '.join(map(repr, unknown))} in session_dispatches. Known: {', '.join(known)}."
+    ]
+
+
+def _session_problems(sizes: Sequence[Any], time_scale: Any, max_seconds: Any) -> list[str]:
+    problems = []
     if not sizes:
         problems.append("session_client_sizes is empty. List the size of each session in seconds.")
-    if not _positive(settings["time_scale"]):
+    bad = [size for size in sizes if _decimal(size) is None]
+    if bad:
         problems.append(
-            f"session_client_time_scale is {settings['time_scale']!r}. Set a number above 0; "
-            f"1 keeps the sizes."
+            f"session_client_sizes holds {', '.join(map(repr, bad))}. Sizes are seconds: plain "
+            f"decimals such as 2 or 0.5, above 0, with nine decimals at most."
         )
-    for name, port in settings["ports"].items():
-        if _number(port) is None or _number(port) not in range(1, 65536):
-            problems.append(f"{name} is {port!r}. Set a port from 1 to 65535.")
-    node_port = settings["node_port"]
-    if _number(node_port) is None or (_number(node_port) != 0 and _number(node_port) not in _NODE_PORTS):
+    scale = _decimal(time_scale)
+    if scale is None or scale > _MAX_TIME_SCALE:
         problems.append(
-            f"session_server_node_port is {node_port!r}. Set 0 (Kubernetes chooses) or a port from "
-            f"{_NODE_PORTS.start} to {_NODE_PORTS.stop - 1}."
+            f"session_client_time_scale is {time_scale!r}. Set a plain decimal such as 0.05, above 0 and at "
+            f"most {_MAX_TIME_SCALE}; 1 keeps the sizes."
         )
-    return problems + _snap_setting_problems(settings)
+    longest = _number(max_seconds)
+    if longest is None or longest <= 0:
+        problems.append(
+            f"session_server_max_seconds is {max_seconds!r}. Set the seconds of the longest session, above 0."
+        )
+    if problems or scale is None or longest is None:
+        return problems
+    seconds = [float((_decimal(size) or 0) * scale) for size in sizes]
+    too_long = [f"{time:g}" for time in seconds if time > longest]
+    if too_long:
+        problems.append(
+            f"Sessions of {', '.join(too_long)} s (size times session_client_time_scale) are longer than the "
+            f"server allows: session_server_max_seconds is {longest:g}. Raise it, or "
+            f"shrink the sizes or the scale."
+        )
+    return problems
 
 
-def _snap_setting_problems(settings: Mapping[str, Any]) -> list[str]:
-    source, files = settings["microk8s_source"], settings["microk8s_files"]
+def _snap_problems(source: Any, files: Sequence[Any]) -> list[str]:
     if source not in ("store", "files"):
         return [f"microk8s_source is {source!r}. Set it to store or files."]
-    if source == "files" and "microk8s" not in [item.get("name") for item in files]:
-        message = (
+    if source == "store":
+        return []
+    problems = [
+        f"Entry {number} of microk8s_files needs path and name; it is {entry!r}. Write it as "
+        f"{{path: /srv/snaps/core22.snap, name: core22}}."
+        for number, entry in enumerate(files, 1)
+        if not (isinstance(entry, Mapping) and entry.get("path") and entry.get("name"))
+    ]
+    if not problems and "microk8s" not in [entry["name"] for entry in files]:
+        problems.append(
             "microk8s_source is files, but microk8s_files lists no snap named microk8s. "
             "List the base snaps and microk8s, or set microk8s_source to store."
         )
-        return [message]
-    return []
+    return problems
+
+
+def _listed(value: Any) -> list[Any]:
+    """Read a list; a text with commas or spaces between its parts counts, as `-e` passes nothing else."""
+    if isinstance(value, str):
+        return value.replace(",", " ").split()
+    return list(value) if isinstance(value, Sequence) else [value]
 
 
 def _number(value: Any) -> float | None:
@@ -78,9 +156,12 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _positive(value: Any) -> bool:
-    number = _number(value)
-    return number is not None and number > 0
+def _decimal(value: Any) -> Decimal | None:
+    """Read a number above 0 as the client does from the text that it is passed."""
+    if not _PLAIN_DECIMAL.fullmatch(str(value)):
+        return None
+    number = Decimal(str(value))
+    return number if 0 < number <= _MAX_SIZE else None
 
 
 class FilterModule:

@@ -31,10 +31,14 @@ options:
     description: Folder whose free space is wanted.
     type: path
     default: /var
-  find_snap:
-    description: Name of a snap to look for in the snap store; empty to leave the store alone.
+  snap:
+    description: Name of the snap that is to be installed.
     type: str
-    default: ""
+    required: true
+  ask_store:
+    description: Whether to see if snapd reaches the snap store, where the snap is not installed.
+    type: bool
+    default: false
 author: k8s-session-balancing
 """
 
@@ -42,6 +46,7 @@ EXAMPLES = r"""
 - name: Look at the host
   preflight_look:
     ports: [16443, 10250]
+    snap: microk8s
   register: seen
 """
 
@@ -166,18 +171,25 @@ def docker() -> dict[str, Any]:
     return {"installed": installed, "answers": answers, **service("docker.service")}
 
 
-def snapd(find: str) -> dict[str, Any]:
-    """Return {installed, answers, active, enabled, store}; store is None where it was not asked."""
+def snapd(snap: str, *, ask_store: bool) -> dict[str, Any]:
+    """Return {installed, answers, active, enabled, has_snap, store}; store is None where it was not asked."""
     installed = Path("/usr/bin/snap").exists()
     answers = installed and "200" in ask("/run/snapd.socket", "/v2/system-info").partition("\r\n")[0]
+    has_snap = answers and "200" in ask("/run/snapd.socket", f"/v2/snaps/{snap}").partition("\r\n")[0]
     store: bool | None = None
-    if answers and find:
-        body = ask("/run/snapd.socket", f"/v2/find?name={find}").partition("\r\n\r\n")[2]
+    if ask_store and answers and not has_snap:
+        body = ask("/run/snapd.socket", f"/v2/find?name={snap}").partition("\r\n\r\n")[2]
         try:
             store = json.loads(body)["status-code"] in (200, 404)
         except (ValueError, KeyError, TypeError):
             store = False
-    return {"installed": installed, "answers": answers, "store": store, **service("snapd.socket")}
+    return {
+        "installed": installed,
+        "answers": answers,
+        "has_snap": has_snap,
+        "store": store,
+        **service("snapd.socket"),
+    }
 
 
 def main() -> None:
@@ -186,7 +198,8 @@ def main() -> None:
         argument_spec={
             "ports": {"type": "list", "elements": "int", "default": []},
             "folder": {"type": "path", "default": "/var"},
-            "find_snap": {"type": "str", "default": ""},
+            "snap": {"type": "str", "required": True},
+            "ask_store": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -205,7 +218,7 @@ def main() -> None:
         "cgroup_v2": Path("/sys/fs/cgroup/cgroup.controllers").exists(),
         "ports": ports,
         "docker": docker(),
-        "snapd": snapd(module.params["find_snap"]),
+        "snapd": snapd(module.params["snap"], ask_store=module.params["ask_store"]),
         "epoch": time.time(),  # last, as near as can be to the controller's own reading
     }
     module.exit_json(changed=False, seen=seen)

@@ -16,6 +16,7 @@ description:
 options:
   path: {description: Folder of the build context., type: path, required: true}
   files: {description: Paths below it of the files to pack., type: list, elements: str, required: true}
+  packages: {description: Folder of Python packages to pack as C(vendor)., type: path}
   dest: {description: "Where to write the archive, tar compressed by gzip.", type: path, required: true}
 """
 
@@ -28,12 +29,14 @@ def readable(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def pack(folder: Path, files: list[str], dest: Path) -> None:
-    """Pack files; raises OSError when one cannot be read or the archive cannot be written."""
+def pack(folder: Path, files: list[str], packages: Path | None, dest: Path) -> None:
+    """Pack files and packages; raises OSError when one cannot be read or the archive cannot be written."""
     dest.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(dest, "w:gz", compresslevel=1) as archive:
         for name in files:
             archive.add(folder / name, name, recursive=False, filter=readable)
+        if packages:
+            archive.add(packages, "vendor", filter=readable)
 
 
 def main() -> None:
@@ -42,11 +45,14 @@ def main() -> None:
         argument_spec={
             "path": {"type": "path", "required": True},
             "files": {"type": "list", "elements": "str", "required": True},
+            "packages": {"type": "path"},
             "dest": {"type": "path", "required": True},
         },
     )
+    options = module.params
+    packages = Path(options["packages"]) if options["packages"] else None
     try:
-        pack(Path(module.params["path"]), module.params["files"], Path(module.params["dest"]))
+        pack(Path(options["path"]), options["files"], packages, Path(options["dest"]))
     except OSError as error:
         module.fail_json(msg=f"The build context cannot be packed: {error}")
     module.exit_json(changed=True)

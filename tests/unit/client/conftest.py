@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
+import random
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from session_client.cli import main
-from session_client.results import SessionResult
+from session_client.figures import as_data
+from session_client.results import SessionResult, write_results
+from session_client.run_record import Conditions, Measurement, record
+from session_client.summary import analyse, count
 
 # A busy machine is no failure: examples may take any time.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -157,3 +162,73 @@ def make_result() -> Callable[..., SessionResult]:
         return SessionResult(**(usual | fields))  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture
+def reference_run() -> list[SessionResult]:
+    """Return the first published run: sizes, pods and seconds are all that is known of it."""
+    with (Path(__file__).parent / "reference_run.csv").open(newline="") as file:
+        return [
+            SessionResult(
+                number, Decimal(row["size"]), 0.0, None, None, float(row["seconds"]), row["pod"], "", 1, ""
+            )
+            for number, row in enumerate(csv.DictReader(file), start=1)
+        ]
+
+
+@pytest.fixture
+def simulate() -> Callable[..., list[SessionResult]]:
+    """Return what a burst of sessions would have measured: bound when a pod is free, or at random on arrival.
+
+    order is that of the queue, or `random`. Every session has an overhead of 0.05 s.
+    """
+
+    def simulated(sizes: Sequence[str], pods: int, order: str, seed: int = 0) -> list[SessionResult]:
+        source = random.Random(seed)
+        served = list(range(len(sizes)))
+        if order == "longest_first":
+            served.sort(key=lambda place: -float(sizes[place]))
+        free = [0.0] * pods
+        results = []
+        for place in served:
+            pod = source.randrange(pods) if order == "random" else free.index(min(free))
+            free[pod] += float(sizes[place]) + 0.05
+            results.append(
+                SessionResult(
+                    place + 1,
+                    Decimal(sizes[place]),
+                    0.0,
+                    0.001,
+                    free[pod] - 0.001,
+                    free[pod],
+                    f"singlethread-85dc8855b8-{pod:05}",
+                    "lab1",
+                    1,
+                    "",
+                )
+            )
+        return sorted(results, key=lambda result: result.id)
+
+    return simulated
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Callable[..., Path]:
+    """Put a measurement into a run's folder, as `run` and `record` do, and return the folder."""
+
+    def measurement(
+        name: str, results: Sequence[SessionResult], pods: int, order: str = "fifo", seed: int | None = None
+    ) -> Path:
+        folder = tmp_path / "20261124T230350Z"
+        (folder / name).mkdir(parents=True)
+        write_results(folder / name / "sessions.csv", results)
+        figures = as_data(count(results), analyse(results, Decimal(1), pods))
+        record(
+            folder / "run.json",
+            Conditions(Decimal(1), pods, [result.size for result in results]),
+            {"kernel": "6.1", "nodes": [{"name": "lab1", "cpus": "2"}]},
+            Measurement(name, name.partition("-")[0], order, "198.51.100.11:31921", seed, figures),
+        )
+        return folder
+
+    return measurement

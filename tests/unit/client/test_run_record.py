@@ -69,7 +69,13 @@ def test_the_record_has_the_keys_of_the_contract(record: Client, run_folder: Pat
         "sizes": [2, 0.5],
         "environment": {"kernel": "6.1", "proxy_mode": "iptables"},
         "measurements": [
-            {"folder": "nodeport", "dispatch": "nodeport", "order": "fifo", "address": "198.51.100.11:30501"}
+            {
+                "folder": "nodeport",
+                "dispatch": "nodeport",
+                "order": "fifo",
+                "address": "198.51.100.11:30501",
+                "seed": 7,
+            }
         ],
     }
     assert summary["makespan"] == 3
@@ -113,7 +119,7 @@ def test_recording_twice_changes_nothing(record: Client, run_folder: Path) -> No
     assert (run_folder / "run.json").read_bytes() == before
 
 
-@pytest.mark.parametrize(("option", "value"), [("replicas", 3), ("time_scale", "0.5"), ("seed", 1)])
+@pytest.mark.parametrize(("option", "value"), [("replicas", 3), ("time_scale", "0.5")])
 def test_other_conditions_are_another_run(
     record: Client, run_folder: Path, option: str, value: object
 ) -> None:
@@ -124,6 +130,26 @@ def test_other_conditions_are_another_run(
     assert f"was made with {option} " in done.stderr
     assert "record it in the folder of another run" in done.stderr
     assert (run_folder / "run.json").read_bytes() == before
+
+
+def test_a_measurement_has_its_own_seed(record: Client, run_folder: Path) -> None:
+    record(seed=7)
+    assert record_of(run_folder)["seed"] == 7
+    record(measurement="queue", seed=8)
+    run = record_of(run_folder)
+    assert [measurement["seed"] for measurement in run["measurements"]] == [7, 8]
+    assert run["seed"] is None
+    record(measurement="queue", seed=7)
+    assert record_of(run_folder)["seed"] == 7
+
+
+def test_a_measurement_without_a_seed_of_its_own_has_the_runs(record: Client, run_folder: Path) -> None:
+    record(seed=7)
+    run = record_of(run_folder)
+    del run["measurements"][0]["seed"]
+    (run_folder / "run.json").write_text(json.dumps(run))
+    record(measurement="queue", seed=8)
+    assert [measurement["seed"] for measurement in record_of(run_folder)["measurements"]] == [7, 8]
 
 
 def test_other_sizes_are_another_run(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
+
+from roles.microk8s.filter_plugins import microk8s
 
 CONFIG = """\
 apiVersion: v1
@@ -28,10 +28,8 @@ users: [{name: admin, user: {token: secret}}]
         ("2001:db8::1", "https://[2001:db8::1]:16443"),
     ],
 )
-def test_the_server_is_where_the_controller_reaches_it(
-    filters: ModuleType, address: str, server: str
-) -> None:
-    config = yaml.safe_load(filters.kubeconfig(CONFIG, address))
+def test_the_server_is_where_the_controller_reaches_it(address: str, server: str) -> None:
+    config = yaml.safe_load(microk8s.kubeconfig(CONFIG, address))
     assert config["clusters"][0]["cluster"] == {"certificate-authority-data": "QUJD", "server": server}
     assert config["users"] == [{"name": "admin", "user": {"token": "secret"}}]
 
@@ -45,23 +43,23 @@ def test_the_server_is_where_the_controller_reaches_it(
         "kind: Config\n",
     ],
 )
-def test_prose_with_exit_status_0_is_no_kubeconfig(filters: ModuleType, text: str) -> None:
+def test_prose_with_exit_status_0_is_no_kubeconfig(text: str) -> None:
     with pytest.raises(AnsibleFilterError, match="printed no kubeconfig"):
-        filters.kubeconfig(text, "192.0.2.10")
+        microk8s.kubeconfig(text, "192.0.2.10")
 
 
 @pytest.mark.parametrize("address", ["192.0.2.10", "2001:db8::1"])
-def test_an_address_stays(filters: ModuleType, address: str) -> None:
-    assert filters.resolve(address) == address
+def test_an_address_stays(address: str) -> None:
+    assert microk8s.resolve(address) == address
 
 
-def test_a_name_is_resolved(filters: ModuleType) -> None:
-    assert filters.resolve("localhost") in ("127.0.0.1", "::1")
+def test_a_name_is_resolved() -> None:
+    assert microk8s.resolve("localhost") in ("127.0.0.1", "::1")
 
 
-def test_a_name_that_does_not_resolve_names_the_variable_to_set(filters: ModuleType) -> None:
+def test_a_name_that_does_not_resolve_names_the_variable_to_set() -> None:
     with pytest.raises(AnsibleFilterError, match="microk8s_api_address"):
-        filters.resolve("no-such-host.invalid")
+        microk8s.resolve("no-such-host.invalid")
 
 
 @pytest.mark.parametrize(
@@ -75,12 +73,12 @@ def test_a_name_that_does_not_resolve_names_the_variable_to_set(filters: ModuleT
         ([], []),
     ],
 )
-def test_what_is_enabled_is_not_enabled_again(filters: ModuleType, wanted: list[str], off: list[str]) -> None:
+def test_what_is_enabled_is_not_enabled_again(wanted: list[str], off: list[str]) -> None:
     states = {"core/dns": "enabled", "core/metallb": "disabled", "community/argocd": "disabled"}
-    assert filters.addons_off(wanted, states) == off
+    assert microk8s.addons_off(wanted, states) == off
 
 
-def test_a_failure_tells_what_each_item_said(filters: ModuleType) -> None:
+def test_a_failure_tells_what_each_item_said() -> None:
     result = {
         "msg": "One or more items failed",
         "results": [
@@ -88,4 +86,4 @@ def test_a_failure_tells_what_each_item_said(filters: ModuleType) -> None:
             {"item": "nonsense", "failed": True, "msg": "non-zero return code", "stderr": "not found\n"},
         ],
     }
-    assert filters.failure(result) == "One or more items failed\nnonsense: non-zero return code; not found"
+    assert microk8s.failure(result) == "One or more items failed\nnonsense: non-zero return code; not found"

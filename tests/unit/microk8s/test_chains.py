@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from types import ModuleType
 
 import pytest
+
+from roles.microk8s.library.microk8s_chains import removal
 
 PREFIXES = ("KUBE-", "CNI-", "cali-")
 SAVED = """\
@@ -37,8 +38,8 @@ COMMIT
 """
 
 
-def test_rules_that_lead_to_the_chains_go_first(chains: ModuleType) -> None:
-    text, removed = chains.removal(SAVED, PREFIXES)
+def test_rules_that_lead_to_the_chains_go_first() -> None:
+    text, removed = removal(SAVED, PREFIXES)
     assert text.splitlines() == [
         "*filter",
         "-D INPUT -j KUBE-FIREWALL",
@@ -57,16 +58,16 @@ def test_rules_that_lead_to_the_chains_go_first(chains: ModuleType) -> None:
     assert removed == ["filter/KUBE-FIREWALL", "filter/KUBE-FORWARD", "nat/CNI-HOSTPORT-DNAT"]
 
 
-def test_a_host_without_them_is_left_alone(chains: ModuleType) -> None:
-    assert chains.removal("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j ACCEPT\nCOMMIT\n", PREFIXES) == ("", [])
+def test_a_host_without_them_is_left_alone() -> None:
+    assert removal("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j ACCEPT\nCOMMIT\n", PREFIXES) == ("", [])
 
 
 @pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("iptables-nft-restore") or not shutil.which("unshare"),
     reason="needs root, unshare and iptables to run in a network of its own",
 )
-def test_iptables_accepts_what_is_written(chains: ModuleType) -> None:
-    text, _ = chains.removal(SAVED, PREFIXES)
+def test_iptables_accepts_what_is_written() -> None:
+    text, _ = removal(SAVED, PREFIXES)
     script = """
         set -e
         printf %s "$1" | iptables-nft-restore
@@ -85,4 +86,4 @@ def test_iptables_accepts_what_is_written(chains: ModuleType) -> None:
     assert "-A FORWARD -o docker0 -j DOCKER" in left
     assert ":MY-KUBE-LIKE - [0:0]" in left
     assert not [line for line in left if line.startswith((":KUBE-", ":CNI-"))]
-    assert chains.removal(done.stdout, PREFIXES) == ("", [])
+    assert removal(done.stdout, PREFIXES) == ("", [])

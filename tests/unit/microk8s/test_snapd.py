@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from types import ModuleType
 from typing import Any
 
 import pytest
+
+from roles.microk8s.filter_plugins import microk8s
 
 LIST = """\
 Name      Version       Rev   Tracking       Publisher    Notes
@@ -17,8 +18,8 @@ lxd       5.21          10    5.21/stable    canonical**  -
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc)
 
 
-def test_each_snap_has_its_revision_and_notes(filters: ModuleType) -> None:
-    assert filters.snaps(LIST) == {
+def test_each_snap_has_its_revision_and_notes() -> None:
+    assert microk8s.snaps(LIST) == {
         "core22": {"version": "20260101", "revision": "1234", "tracking": "latest/stable", "notes": ["base"]},
         "microk8s": {"version": "v1.35.4", "revision": "x2", "tracking": "-", "notes": ["classic", "held"]},
         "lxd": {"version": "5.21", "revision": "10", "tracking": "5.21/stable", "notes": []},
@@ -26,8 +27,8 @@ def test_each_snap_has_its_revision_and_notes(filters: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "No snaps are installed yet. Try 'snap install hello-world'.\n"])
-def test_a_host_without_snaps_has_none(filters: ModuleType, text: str) -> None:
-    assert filters.snaps(text) == {}
+def test_a_host_without_snaps_has_none(text: str) -> None:
+    assert microk8s.snaps(text) == {}
 
 
 @pytest.mark.parametrize(
@@ -38,11 +39,11 @@ def test_a_host_without_snaps_has_none(filters: ModuleType, text: str) -> None:
         ("snap 2.60\nsnapd unavailable\n", "0"),
     ],
 )
-def test_the_version_of_snapd(filters: ModuleType, text: str, version: str) -> None:
-    assert filters.snapd_version(text) == version
+def test_the_version_of_snapd(text: str, version: str) -> None:
+    assert microk8s.snapd_version(text) == version
 
 
-def test_only_changes_in_progress_are_busy(filters: ModuleType) -> None:
+def test_only_changes_in_progress_are_busy() -> None:
     changes = """\
 ID   Status  Spawn               Ready               Summary
 1    Done    today at 22:49 UTC  today at 22:49 UTC  Initialize system state
@@ -51,12 +52,12 @@ ID   Status  Spawn               Ready               Summary
 4    Doing   today at 22:57 UTC  -                   Install "microk8s" snap from file "microk8s.snap"
 5    Undoing today at 22:57 UTC  -                   Remove "core22" snap
 """
-    assert [line.split()[0] for line in filters.snapd_busy(changes)] == ["4", "5"]
+    assert [line.split()[0] for line in microk8s.snapd_busy(changes)] == ["4", "5"]
 
 
 @pytest.mark.parametrize("text", ["", "no changes found\n"])
-def test_a_snapd_without_changes_is_not_busy(filters: ModuleType, text: str) -> None:
-    assert filters.snapd_busy(text) == []
+def test_a_snapd_without_changes_is_not_busy(text: str) -> None:
+    assert microk8s.snapd_busy(text) == []
 
 
 @pytest.mark.parametrize(
@@ -70,34 +71,32 @@ def test_a_snapd_without_changes_is_not_busy(filters: ModuleType, text: str) -> 
         ({"skipped": True}, False),
     ],
 )
-def test_only_a_busy_snapd_is_asked_again(filters: ModuleType, result: dict[str, Any], again: bool) -> None:
-    assert filters.snap_refused(result) is again
+def test_only_a_busy_snapd_is_asked_again(result: dict[str, Any], again: bool) -> None:
+    assert microk8s.snap_refused(result) is again
 
 
-def test_snapshots_of_the_snap_are_found(filters: ModuleType) -> None:
+def test_snapshots_of_the_snap_are_found() -> None:
     saved = """\
 Set  Snap      Age    Version  Rev  Size   Notes
 1    microk8s  2.1h   v1.35.4  x1   2.9MB  auto
 2    lxd       3.0d   5.21     10   1.0MB  -
 3    microk8s  1m     v1.35.4  x1   2.9MB  auto
 """
-    assert filters.snapshots(saved, "microk8s") == ["1", "3"]
+    assert microk8s.snapshots(saved, "microk8s") == ["1", "3"]
 
 
 @pytest.mark.parametrize("held_for", [None, timedelta(days=-1), timedelta(days=29)])
-def test_refreshes_are_held_anew_when_the_date_is_near(
-    filters: ModuleType, held_for: timedelta | None
-) -> None:
+def test_refreshes_are_held_anew_when_the_date_is_near(held_for: timedelta | None) -> None:
     current = "" if held_for is None else (NOW + held_for).strftime("%Y-%m-%dT%H:%M:%SZ\n")
-    assert filters.hold_until(current, NOW) == "2027-02-22T12:00:00Z"
+    assert microk8s.hold_until(current, NOW) == "2027-02-22T12:00:00Z"
 
 
 @pytest.mark.parametrize(
     "current", ["2027-01-24T12:00:00Z\n", "2027-02-22T13:00:00.123456789+01:00", "forever"]
 )
-def test_a_hold_that_lasts_is_left_alone(filters: ModuleType, current: str) -> None:
-    assert filters.hold_until(current, NOW) == ""
+def test_a_hold_that_lasts_is_left_alone(current: str) -> None:
+    assert microk8s.hold_until(current, NOW) == ""
 
 
-def test_what_was_written_is_not_written_again(filters: ModuleType) -> None:
-    assert filters.hold_until(filters.hold_until("", NOW), NOW + timedelta(days=59)) == ""
+def test_what_was_written_is_not_written_again() -> None:
+    assert microk8s.hold_until(microk8s.hold_until("", NOW), NOW + timedelta(days=59)) == ""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from roles.preflight.filter_plugins.preflight_controller import controller_look, controller_problems
+
 NEEDS: dict[str, Any] = {
-    "python_required": "3.10",
     "ansible_core_required": "2.19",
     "collections": ["kubernetes.core"],
     "libraries": ["json"],
@@ -18,7 +17,6 @@ NEEDS: dict[str, Any] = {
     "image_context": "",
 }
 GOOD: dict[str, Any] = {
-    "python": "3.11.2",
     "ansible_core": "2.19.14",
     "missing_collections": [],
     "missing_libraries": [],
@@ -28,54 +26,60 @@ GOOD: dict[str, Any] = {
 }
 
 
-def test_this_controller_has_what_it_says(controller: ModuleType) -> None:
-    seen = controller.controller_look(NEEDS)
-    assert seen["python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
+def test_this_controller_has_what_it_says() -> None:
+    seen = controller_look(NEEDS)
+    assert controller_problems(seen, NEEDS) == []
     assert seen["missing_libraries"] == []
-    assert controller.controller_look({**NEEDS, "libraries": ["no_such"]})["missing_libraries"] == ["no_such"]
-    missing = controller.controller_look({**NEEDS, "collections": ["no.such"]})["missing_collections"]
+    assert controller_look({**NEEDS, "libraries": ["no_such"]})["missing_libraries"] == ["no_such"]
+    missing = controller_look({**NEEDS, "collections": ["no.such"]})["missing_collections"]
     assert missing == ["no.such"]
 
 
-def test_files_that_are_missing_are_listed(controller: ModuleType, tmp_path: Path) -> None:
+def test_files_that_are_missing_are_listed(tmp_path: Path) -> None:
     there = tmp_path / "core.snap"
     there.touch()
     files = [
         {"path": str(there), "name": "core"},
         {"path": str(tmp_path / "m.snap"), "name": "microk8s", "assertion": str(tmp_path / "m.assert")},
     ]
-    seen = controller.controller_look({**NEEDS, "microk8s_files": files})
+    seen = controller_look({**NEEDS, "microk8s_files": files})
     assert seen["missing_files"] == [str(tmp_path / "m.snap"), str(tmp_path / "m.assert")]
 
 
-def test_an_image_needs_a_dockerfile(controller: ModuleType, tmp_path: Path) -> None:
+def test_an_image_needs_a_dockerfile(tmp_path: Path) -> None:
     needs = {**NEEDS, "image_context": str(tmp_path)}
-    assert controller.controller_look(needs)["dockerfile_missing"]
+    assert controller_look(needs)["dockerfile_missing"]
     (tmp_path / "Dockerfile").touch()
-    assert controller.controller_problems({**GOOD, **controller.controller_look(needs)}, needs) == []
+    assert controller_problems({**GOOD, **controller_look(needs)}, needs) == []
 
 
-@pytest.mark.parametrize("version", ["3.10", "3.10.0", "3.13.1", "4.0"])
-def test_a_version_that_is_high_enough(controller: ModuleType, version: str) -> None:
-    assert controller.controller_problems({**GOOD, "python": version}, NEEDS) == []
+@pytest.mark.parametrize("version", ["2.19", "2.19.14", "2.21.0rc1", "3.0"])
+def test_a_version_that_is_high_enough(version: str) -> None:
+    assert controller_problems({**GOOD, "ansible_core": version}, NEEDS) == []
 
 
 @pytest.mark.parametrize(
     ("seen", "problem", "remedy"),
     [
-        ({"python": "3.9.18"}, "Python 3.9.18, 3.10", "make setup"),
         ({"ansible_core": "2.9.27"}, "ansible-core 2.9.27, 2.19", "make setup"),
         ({"missing_collections": ["kubernetes.core"]}, "collections kubernetes.core", "make setup"),
         ({"missing_libraries": ["kubernetes"]}, "libraries kubernetes", "make setup"),
         ({"missing_files": ["/x/microk8s.snap"]}, "/x/microk8s.snap does not exist", "make lab"),
-        ({"context_missing": True, "dockerfile_missing": True}, "does not exist", "session_image_context"),
-        ({"dockerfile_missing": True}, "no Dockerfile", "session_image_context"),
+        (
+            {"context_missing": True, "dockerfile_missing": True},
+            "does not exist",
+            "session_server_build_context",
+        ),
+        ({"dockerfile_missing": True}, "no Dockerfile", "session_server_build_context"),
     ],
 )
-def test_each_lack_is_named_with_its_remedy(
-    controller: ModuleType, seen: dict[str, Any], problem: str, remedy: str
-) -> None:
-    problems = controller.controller_problems({**GOOD, **seen}, NEEDS)
+def test_each_lack_is_named_with_its_remedy(seen: dict[str, Any], problem: str, remedy: str) -> None:
+    problems = controller_problems({**GOOD, **seen}, NEEDS)
     assert len(problems) == 1
     assert problem in problems[0]
     assert remedy in problems[0]
+
+
+@pytest.mark.parametrize("entry", ["/x/microk8s.snap", {"name": "microk8s"}])
+def test_an_entry_without_a_path_is_left_to_the_check_of_the_settings(entry: Any) -> None:
+    assert controller_look({**NEEDS, "microk8s_files": [entry]})["missing_files"] == []

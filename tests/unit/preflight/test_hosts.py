@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import pytest
+
+from roles.preflight.filter_plugins.preflight_hosts import host_problems, host_warnings
 
 NEEDS: dict[str, Any] = {
     "distributions": {"Debian": ["12"], "Ubuntu": ["22.04", "24.04"]},
@@ -17,7 +18,7 @@ NEEDS: dict[str, Any] = {
     "disk_folder": "/var",
     "disk_required_mb": 8000,
     "clock_skew_seconds": 10.0,
-    "port_owner": "microk8s",
+    "snap": "microk8s",
     "cgroup_v2": True,
 }
 GOOD: dict[str, Any] = {
@@ -40,7 +41,14 @@ GOOD: dict[str, Any] = {
     "cgroup_v2": True,
     "ports": [],
     "docker": {"installed": False, "answers": False, "active": "inactive", "enabled": "not-found"},
-    "snapd": {"installed": True, "answers": True, "store": True, "active": "active", "enabled": "enabled"},
+    "snapd": {
+        "installed": True,
+        "answers": True,
+        "has_snap": False,
+        "store": True,
+        "active": "active",
+        "enabled": "enabled",
+    },
 }
 STRANGER = {"pid": "77", "name": "nginx", "program": "/usr/sbin/nginx", "unit": "nginx.service"}
 KUBELITE = {
@@ -60,9 +68,9 @@ def snapd(**changes: Any) -> dict[str, Any]:
     return {**GOOD["snapd"], **changes}
 
 
-def test_a_good_host_has_no_problem(hosts: ModuleType) -> None:
-    assert hosts.host_problems(GOOD, NEEDS) == []
-    assert hosts.host_warnings(GOOD, NEEDS) == []
+def test_a_good_host_has_no_problem() -> None:
+    assert host_problems(GOOD, NEEDS) == []
+    assert host_warnings(GOOD, NEEDS) == []
 
 
 @pytest.mark.parametrize(
@@ -85,6 +93,11 @@ def test_a_good_host_has_no_problem(hosts: ModuleType) -> None:
         ({"memory_mb": 1024}, "1024 MiB of memory", "preflight_memory_required_mb"),
         ({"cores": 0}, "0 cores", "preflight_cores_required"),
         ({"disk_free_mb": 5}, "5 MiB are free in /var", "preflight_disk_required_mb"),
+        (
+            {"disk_free_mb": 900, "snapd": snapd(has_snap=True)},
+            "900 MiB are free in /var, 1000 are needed",
+            "preflight_disk_required_mb",
+        ),
         ({"hostname": "Lab_1"}, "'Lab_1' is no valid name", "hostnamectl set-hostname lab-1"),
         ({"hostname": "lab2"}, "also that of lab2", "hostnamectl set-hostname lab1"),
         ({"epoch": 1061.0}, "60 s ahead of", "timedatectl"),
@@ -98,10 +111,8 @@ def test_a_good_host_has_no_problem(hosts: ModuleType) -> None:
         ({"snapd": snapd(store=False)}, "cannot reach the snap store", "microk8s_source: files"),
     ],
 )
-def test_each_problem_is_named_with_its_remedy(
-    hosts: ModuleType, seen: dict[str, Any], problem: str, remedy: str
-) -> None:
-    problems = hosts.host_problems({**GOOD, **seen}, NEEDS)
+def test_each_problem_is_named_with_its_remedy(seen: dict[str, Any], problem: str, remedy: str) -> None:
+    problems = host_problems({**GOOD, **seen}, NEEDS)
     assert len(problems) == 1
     assert problem in problems[0]
     assert remedy in problems[0]
@@ -120,6 +131,7 @@ def test_each_problem_is_named_with_its_remedy(
         {"snapd": snapd(installed=False, answers=False, store=None, active="inactive", enabled="not-found")},
         {"snapd": snapd(answers=False, active="inactive", store=None)},
         {"snapd": snapd(store=None)},
+        {"snapd": snapd(has_snap=True), "disk_free_mb": 1000},
     ],
     ids=[
         "another supported distribution",
@@ -132,32 +144,31 @@ def test_each_problem_is_named_with_its_remedy(
         "no snapd yet",
         "a snapd that is only stopped",
         "a store that was not asked",
+        "a disk that holds MicroK8s already",
     ],
 )
-def test_what_a_later_step_mends_or_expects_is_no_problem(hosts: ModuleType, seen: dict[str, Any]) -> None:
-    assert hosts.host_problems({**GOOD, **seen}, NEEDS) == []
+def test_what_a_later_step_mends_or_expects_is_no_problem(seen: dict[str, Any]) -> None:
+    assert host_problems({**GOOD, **seen}, NEEDS) == []
 
 
-def test_ports_are_not_judged_without_root(hosts: ModuleType) -> None:
+def test_ports_are_not_judged_without_root() -> None:
     seen = {**GOOD, "root": False, "ports": [{"port": 16443, "owners": []}]}
-    assert len(hosts.host_problems(seen, NEEDS)) == 1
+    assert len(host_problems(seen, NEEDS)) == 1
 
 
-def test_all_problems_come_at_once(hosts: ModuleType) -> None:
+def test_all_problems_come_at_once() -> None:
     seen = {**GOOD, "root": False, "version": "9", "cores": 0, "disk_free_mb": 0, "hostname": "A"}
-    assert len(hosts.host_problems(seen, NEEDS)) == 5
+    assert len(host_problems(seen, NEEDS)) == 5
 
 
 @pytest.mark.parametrize(
     ("seen", "warnings"),
     [({"memory_mb": 3000}, 1), ({"memory_mb": 3000, "cores": 1}, 2), ({"memory_mb": 4000}, 0)],
 )
-def test_what_is_less_than_recommended_is_a_warning(
-    hosts: ModuleType, seen: dict[str, Any], warnings: int
-) -> None:
-    assert hosts.host_problems({**GOOD, **seen}, NEEDS) == []
-    assert len(hosts.host_warnings({**GOOD, **seen}, NEEDS)) == warnings
+def test_what_is_less_than_recommended_is_a_warning(seen: dict[str, Any], warnings: int) -> None:
+    assert host_problems({**GOOD, **seen}, NEEDS) == []
+    assert len(host_warnings({**GOOD, **seen}, NEEDS)) == warnings
 
 
-def test_what_is_a_problem_is_not_a_warning_too(hosts: ModuleType) -> None:
-    assert hosts.host_warnings({**GOOD, "memory_mb": 1000}, NEEDS) == []
+def test_what_is_a_problem_is_not_a_warning_too() -> None:
+    assert host_warnings({**GOOD, "memory_mb": 1000}, NEEDS) == []

@@ -6,45 +6,46 @@ import os
 import socket
 import threading
 from pathlib import Path
-from types import ModuleType
+
+from roles.preflight.library import preflight_look
 
 
-def test_a_listening_port_is_found_with_its_owner(look: ModuleType) -> None:
+def test_a_listening_port_is_found_with_its_owner() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        table = look.listeners(Path("/proc/net/tcp").read_text())
-        owners = look.owners(table[port])
+        table = preflight_look.listeners(Path("/proc/net/tcp").read_text())
+        owners = preflight_look.owners(table[port])
     assert [owner["pid"] for owner in owners] == [str(os.getpid())]
     assert owners[0]["program"] == os.path.realpath("/proc/self/exe")
 
 
-def test_a_connection_is_no_listener(look: ModuleType) -> None:
+def test_a_connection_is_no_listener() -> None:
     table = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0
    1: 0100007F:C350 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0
    2: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1 0
 """
-    assert look.listeners(table) == {8080: {"4711", "4713"}}
+    assert preflight_look.listeners(table) == {8080: {"4711", "4713"}}
 
 
-def test_the_unit_of_a_process(look: ModuleType) -> None:
-    assert look.unit("0::/system.slice/snap.microk8s.daemon-kubelite.service\n") == (
+def test_the_unit_of_a_process() -> None:
+    assert preflight_look.unit("0::/system.slice/snap.microk8s.daemon-kubelite.service\n") == (
         "snap.microk8s.daemon-kubelite.service"
     )
-    assert look.unit("3:cpu:/\n2:pids:/user.slice\n") == ""
+    assert preflight_look.unit("3:cpu:/\n2:pids:/user.slice\n") == ""
 
 
-def test_free_space_of_a_folder_to_come_is_that_of_its_parent(look: ModuleType, tmp_path: Path) -> None:
-    assert look.free_mb(str(tmp_path / "not/yet")) > 0
+def test_free_space_of_a_folder_to_come_is_that_of_its_parent(tmp_path: Path) -> None:
+    assert preflight_look.free_mb(str(tmp_path / "not/yet")) > 0
 
 
-def test_memory_is_what_the_kernel_says(look: ModuleType) -> None:
+def test_memory_is_what_the_kernel_says() -> None:
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024**2
-    assert abs(look.memory_mb() - pages) <= 1
+    assert abs(preflight_look.memory_mb() - pages) <= 1
 
 
-def test_an_answer_over_a_unix_socket(look: ModuleType, tmp_path: Path) -> None:
+def test_an_answer_over_a_unix_socket(tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
 
     def answer(server: socket.socket) -> None:
@@ -58,9 +59,9 @@ def test_an_answer_over_a_unix_socket(look: ModuleType, tmp_path: Path) -> None:
         server.listen()
         thread = threading.Thread(target=answer, args=(server,))
         thread.start()
-        assert look.ask(path, "/_ping") == "HTTP/1.0 200 OK\r\n\r\n/_ping"
+        assert preflight_look.ask(path, "/_ping") == "HTTP/1.0 200 OK\r\n\r\n/_ping"
         thread.join(timeout=10)
 
 
-def test_no_answer_where_nobody_listens(look: ModuleType, tmp_path: Path) -> None:
-    assert look.ask(str(tmp_path / "none"), "/_ping") == ""
+def test_no_answer_where_nobody_listens(tmp_path: Path) -> None:
+    assert preflight_look.ask(str(tmp_path / "none"), "/_ping") == ""

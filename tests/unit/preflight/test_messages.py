@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import pytest
 
+from roles.preflight.filter_plugins.preflight_messages import report, try_ssh
 
-def test_problems_are_numbered_in_one_message(messages: ModuleType) -> None:
-    assert messages.report(["Too small.", "Too slow."], "lab1") == (
-        "lab1: 2 problems\n1. Too small.\n2. Too slow."
-    )
-    assert messages.report(["Too small."], "lab1") == "lab1: 1 problem\n1. Too small."
+
+def test_problems_are_numbered_in_one_message() -> None:
+    assert report(["Too small.", "Too slow."], "lab1") == ("lab1: 2 problems\n1. Too small.\n2. Too slow.")
+    assert report(["Too small."], "lab1") == "lab1: 1 problem\n1. Too small."
 
 
 @pytest.mark.parametrize(
@@ -25,7 +23,5 @@ def test_problems_are_numbered_in_one_message(messages: ModuleType) -> None:
         ),
     ],
 )
-def test_the_ssh_command_to_try(
-    messages: ModuleType, arguments: tuple[str, str, int | str, str, str], command: str
-) -> None:
-    assert messages.try_ssh(*arguments) == command
+def test_the_ssh_command_to_try(arguments: tuple[str, str, int | str, str, str], command: str) -> None:
+    assert try_ssh(*arguments) == command

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import pytest
+from session_client.requests import parse_decimal
+
+from roles.preflight.filter_plugins.preflight_settings import setting_problems
 
 GOOD: dict[str, Any] = {
+    "control_plane": ["node1"],
+    "workers": [],
     "replicas": 5,
     "dispatches": ["nodeport"],
     "known_dispatches": ["nodeport", "queue"],
     "sizes": [2, 3, 5.5],
     "time_scale": 1,
+    "max_seconds": 86400,
     "ports": {"session_server_port": 5501},
-    "node_port": 0,
+    "node_ports": {"session_server_node_port": 0},
     "microk8s_source": "files",
     "microk8s_files": [{"path": "/core.snap", "name": "core"}, {"path": "/m.snap", "name": "microk8s"}],
 }
@@ -24,44 +29,87 @@ GOOD: dict[str, Any] = {
     "changes",
     [
         {},
-        {"replicas": "5", "time_scale": "0.05", "node_port": "30551", "ports": {"session_server_port": "1"}},
+        {
+            "replicas": "5",
+            "time_scale": "0.05",
+            "node_ports": {"session_queue_node_port": "30551"},
+            "ports": {"session_server_port": "1024"},
+        },
+        {"sizes": "2,3, 5.5"},
+        {"sizes": 3, "max_seconds": "3"},
+        {"dispatches": "queue,nodeport"},
         {"dispatches": ["queue", "nodeport"]},
         {"microk8s_source": "store", "microk8s_files": []},
     ],
-    ids=["plain", "numbers as -e passes them", "two dispatches", "the store"],
+    ids=[
+        "plain",
+        "numbers as -e passes them",
+        "sizes in a text",
+        "one size",
+        "dispatches in a text",
+        "two dispatches",
+        "the store",
+    ],
 )
-def test_good_settings_have_no_problem(settings: ModuleType, changes: dict[str, Any]) -> None:
-    assert settings.setting_problems({**GOOD, **changes}) == []
+def test_good_settings_have_no_problem(changes: dict[str, Any]) -> None:
+    assert setting_problems({**GOOD, **changes}) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
+        ({"control_plane": []}, "no host in the group control_plane"),
+        ({"control_plane": ["node1", "node2"]}, "control_plane has the hosts node1, node2"),
+        ({"workers": ["node3"]}, "workers has the hosts node3"),
         ({"replicas": 0}, "session_server_replicas is 0"),
         ({"replicas": -1}, "session_server_replicas is -1"),
         ({"replicas": 2.5}, "session_server_replicas is 2.5"),
         ({"replicas": "many"}, "session_server_replicas is 'many'"),
         ({"replicas": True}, "session_server_replicas is True"),
         ({"dispatches": ["teleport", "queue"]}, "Unknown dispatch 'teleport'"),
+        ({"dispatches": "nodeport,teleport"}, "Unknown dispatch 'teleport'"),
         ({"dispatches": []}, "session_dispatches is empty"),
         ({"sizes": [1, 0, "x", -3]}, "session_client_sizes holds 0, 'x', -3"),
         ({"sizes": [float("nan")]}, "session_client_sizes holds nan"),
+        ({"sizes": [1e-12, "1e2"]}, "session_client_sizes holds 1e-12, '1e2'"),
+        ({"sizes": [1, 7, 30], "time_scale": 0.5, "max_seconds": 10}, "Sessions of 15 s"),
+        ({"sizes": "x"}, "session_client_sizes holds 'x'"),
+        ({"sizes": ""}, "session_client_sizes is empty"),
         ({"sizes": []}, "session_client_sizes is empty"),
         ({"time_scale": 0}, "session_client_time_scale is 0"),
         ({"time_scale": float("inf")}, "session_client_time_scale is inf"),
+        ({"time_scale": 5000}, "session_client_time_scale is 5000"),
+        ({"time_scale": 0.00001}, "session_client_time_scale is 1e-05"),
+        ({"max_seconds": 0}, "session_server_max_seconds is 0"),
+        ({"ports": {"session_server_port": 80}}, "session_server_port is 80"),
         ({"ports": {"session_server_port": 65536}}, "session_server_port is 65536"),
         ({"ports": {"session_server_port": None}}, "session_server_port is None"),
-        ({"node_port": 80}, "session_server_node_port is 80"),
+        ({"node_ports": {"session_queue_node_port": 80}}, "session_queue_node_port is 80"),
         ({"microk8s_source": "web"}, "microk8s_source is 'web'"),
+        ({"microk8s_files": [{"path": "/m.snap"}]}, "Entry 1 of microk8s_files needs path and name"),
+        ({"microk8s_files": ["/m.snap"]}, "Entry 1 of microk8s_files needs path and name"),
         ({"microk8s_files": []}, "lists no snap named microk8s"),
     ],
 )
-def test_each_wrong_setting_is_named(settings: ModuleType, changes: dict[str, Any], problem: str) -> None:
-    problems = settings.setting_problems({**GOOD, **changes})
+def test_each_wrong_setting_is_named(changes: dict[str, Any], problem: str) -> None:
+    problems = setting_problems({**GOOD, **changes})
     assert len(problems) == 1
     assert problem in problems[0]
 
 
-def test_an_unknown_dispatch_is_answered_with_the_known_ones(settings: ModuleType) -> None:
-    problems = settings.setting_problems({**GOOD, "dispatches": ["teleport"]})
+def test_an_unknown_dispatch_is_answered_with_the_known_ones() -> None:
+    problems = setting_problems({**GOOD, "dispatches": ["teleport"]})
     assert "Known: nodeport, queue." in problems[0]
+
+
+@pytest.mark.parametrize(
+    "size", [1, 0.5, "2", "0.000000001", 1e-4, 1e-5, 1e9, 10**9 + 1, "1_0", "+1", " 1", "", True]
+)
+def test_what_passes_is_what_the_client_takes(size: Any) -> None:
+    taken = True
+    try:
+        parse_decimal(str(size))
+    except ValueError:
+        taken = False
+    settings = {**GOOD, "sizes": [size], "max_seconds": 10**9}
+    assert (setting_problems(settings) == []) == taken

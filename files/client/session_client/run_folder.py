@@ -1,0 +1,133 @@
+"""A run's folder as the report sees it: run.json joined with the sessions of each measurement."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from session_client.errors import CannotRunError
+from session_client.requests import scaled
+from session_client.results import CSV_NAME, SessionResult, read_results
+from session_client.run_record import JSON_NAME, read_run
+from session_client.summary import Counts, Interval, Summary, analyse, count, service_intervals
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A session that was done: its result, the seconds it asked for, and when it was in service."""
+
+    result: SessionResult
+    size: float
+    interval: Interval
+
+    @property
+    def wait(self) -> float:
+        """Seconds beyond its size, from the intended start."""
+        return max(0.0, self.result.response - self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One measurement of a run. summary is None, and served empty, when no session was done."""
+
+    folder: str
+    dispatch: str
+    order: str
+    address: str
+    seed: int | None
+    time_scale: Decimal
+    pods: int
+    results: list[SessionResult]
+    served: list[Served]
+    overhead: float
+    counts: Counts
+    summary: Summary | None
+
+    @property
+    def intervals(self) -> list[Interval]:
+        """When each session that was done was in service, in request order."""
+        return [served.interval for served in self.served]
+
+    @property
+    def sizes(self) -> list[float]:
+        """Seconds that each session that was done asked for, in request order."""
+        return [served.size for served in self.served]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run: its name, the environment that was recorded, and the measurements in recorded order."""
+
+    name: str
+    environment: Mapping[str, Any]
+    measurements: list[Measured]
+
+
+def read_run_folder(folder: Path) -> Run:
+    """Read run.json and the sessions.csv of each measurement in it.
+
+    Raises CannotRunError when a file is missing or wrong, or nothing has been measured.
+    """
+    path = folder / JSON_NAME
+    record = read_run(path)
+    time_scale = Decimal(str(record["time_scale"]))
+    try:
+        measurements = [
+            measured(
+                read_results(folder / entry["folder"] / CSV_NAME),
+                folder=entry["folder"],
+                dispatch=entry["dispatch"],
+                order=entry["order"],
+                address=entry["address"],
+                seed=entry["seed"],
+                time_scale=time_scale,
+                pods=record["replicas"],
+            )
+            for entry in record["measurements"]
+        ]
+    except (KeyError, TypeError) as error:
+        raise CannotRunError(
+            f"{path} has a measurement without {error}: move it away and record again"
+        ) from None
+    if not measurements:
+        raise CannotRunError(f"{path} holds no measurement: add one with `session-client record`")
+    return Run(folder.resolve().name, record["environment"], measurements)
+
+
+def measured(
+    results: list[SessionResult],
+    *,
+    folder: str,
+    dispatch: str,
+    order: str,
+    address: str,
+    seed: int | None,
+    time_scale: Decimal,
+    pods: int,
+) -> Measured:
+    """Join the sessions of one measurement with what can be derived from them."""
+    done = sorted(
+        (result for result in results if result.done), key=lambda result: (result.intended_start, result.id)
+    )
+    sizes = [float(scaled(result.size, time_scale)) for result in done]
+    intervals, overhead = service_intervals(
+        [
+            (result.pod, result.intended_start, result.end, size)
+            for result, size in zip(done, sizes, strict=True)
+        ]
+    )
+    return Measured(
+        folder=folder,
+        dispatch=dispatch,
+        order=order,
+        address=address,
+        seed=seed,
+        time_scale=time_scale,
+        pods=pods,
+        results=results,
+        served=[Served(*each) for each in zip(done, sizes, intervals, strict=True)],
+        overhead=overhead,
+        counts=count(results),
+        summary=analyse(results, time_scale, pods),
+    )

@@ -1,0 +1,107 @@
+"""What a measurement's sessions say about every moment of it: who waited, which pods idled, who overtook.
+
+Times are in seconds, as the pods spent them. Pure functions of the intervals that summary.py derives.
+"""
+
+import bisect
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from session_client.summary import Interval
+
+START_PRECISION = 0.01
+"""Seconds; a start of service is derived from what the client saw, and not known better than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """From this time until the next moment's, so many sessions waited and so many pods idled."""
+
+    time: float
+    waiting: int
+    idle: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overtakes:
+    """Pairs of sessions in which the later one was served first, and the most that one session suffered."""
+
+    pairs: int
+    most: int
+
+
+def moments(intervals: Sequence[Interval], pods: int) -> list[Moment]:
+    """Return the steps of queue length and idle pods, one for each time at which either changes.
+
+    A session waits from its arrival to its start. The last moment has neither a session waiting nor one in
+    service. More pods at work than there are said to be count as none idle.
+    """
+    changes: dict[float, list[int]] = {}
+    for interval in intervals:
+        for time, waiting, busy in (
+            (interval.arrival, 1, 0),
+            (interval.start, -1, 1),
+            (interval.end, 0, -1),
+        ):
+            change = changes.setdefault(time, [0, 0])
+            change[0] += waiting
+            change[1] += busy
+    steps: list[Moment] = []
+    waiting = busy = 0
+    for time in sorted(changes):
+        waiting += changes[time][0]
+        busy += changes[time][1]
+        step = Moment(time, waiting, max(0, pods - busy))
+        if not steps or (steps[-1].waiting, steps[-1].idle) != (step.waiting, step.idle):
+            steps.append(step)
+    return steps
+
+
+def queued_spans(steps: Sequence[Moment]) -> list[tuple[float, float]]:
+    """Return the spans of time, in order and apart, in which at least one session waited."""
+    spans: list[tuple[float, float]] = []
+    for step, following in itertools.pairwise(steps):
+        if step.waiting == 0:
+            continue
+        if spans and spans[-1][1] == step.time:
+            spans[-1] = (spans[-1][0], following.time)
+        else:
+            spans.append((step.time, following.time))
+    return spans
+
+
+def idle_spans(
+    busy: Sequence[tuple[float, float]], queued: Sequence[tuple[float, float]]
+) -> list[tuple[float, float]]:
+    """Return when one pod, busy in those spans, idled while a session waited. Queued spans are in order."""
+    served = sorted(busy)
+    idle = []
+    for begin, end in queued:
+        at = begin
+        for start, stop in served:
+            if stop <= at or start >= end:
+                continue
+            if start > at:
+                idle.append((at, start))
+            at = stop
+        if at < end:
+            idle.append((at, end))
+    return idle
+
+
+def overtakes(intervals: Sequence[Interval], precision: float = START_PRECISION) -> Overtakes:
+    """Count the pairs in which the session that arrived later was taken into service first.
+
+    The intervals are in request order, which decides between sessions that arrived together. Starts less
+    than the precision (seconds) apart are no overtaking. One queue, first come first served, has none.
+    """
+    in_order = sorted(intervals, key=lambda interval: interval.arrival)
+    later_starts: list[float] = []
+    pairs = most = 0
+    for interval in reversed(in_order):
+        suffered = bisect.bisect_left(later_starts, interval.start - precision)
+        pairs += suffered
+        most = max(most, suffered)
+        bisect.insort(later_starts, interval.start)
+    return Overtakes(pairs, most)

@@ -1,0 +1,144 @@
+#!/usr/bin/python
+"""Ansible module: wait until a deployment is rolled out, or say why it is not and what mends it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.session_manifests_rollout import (
+    MOST_PODS,
+    pod_trouble,
+    rollout_is_stuck,
+    rollout_problem,
+    rollout_remedy,
+    rollout_report,
+)
+
+try:
+    from kubernetes import client, config  # type: ignore[import-untyped]
+    from urllib3.exceptions import HTTPError
+
+    MISSING_LIBRARY = ""
+except ImportError:
+    MISSING_LIBRARY = "kubernetes"
+
+DOCUMENTATION = r"""
+module: session_manifests_rollout
+short_description: Wait until a deployment is rolled out
+description:
+  - Waits until all pods of a deployment are of its present revision and ready, and no older pod is left.
+  - Fails as soon as a pod cannot start, or when the time is over, with each pod's trouble, the end of its
+    log, recent warnings and the command that mends it.
+options:
+  kubeconfig: {description: Path of the kubeconfig., type: path, required: true}
+  namespace: {description: The deployment's namespace., type: str, required: true}
+  name: {description: The deployment's name., type: str, required: true}
+  timeout: {description: Seconds to wait at most., type: int, default: 300}
+  settings:
+    description: What the names of the settings begin with that a remedy is about, such as C(session_server).
+    type: str
+    required: true
+author: k8s-session-balancing
+"""
+
+RETURN = r"""
+pods: {description: Names of the deployment's pods., type: list, elements: str, returned: success}
+seconds: {description: Seconds waited., type: float, returned: success}
+"""
+
+POLL_SECONDS = 0.5
+REQUEST_SECONDS = 10
+LOG_LINES = 5
+
+
+class Cluster:
+    """The few reads of a cluster's API that this module needs, as plain JSON."""
+
+    def __init__(self, kubeconfig: str, namespace: str, name: str) -> None:
+        connection = config.new_client_from_config(kubeconfig)
+        # The waiting loop tries again itself, so that its time limit holds.
+        connection.rest_client.pool_manager.connection_pool_kw["retries"] = False
+        self._core, self._apps = client.CoreV1Api(connection), client.AppsV1Api(connection)
+        self._namespace, self._name = namespace, name
+
+    def deployment(self) -> dict[str, Any] | None:
+        """Return the deployment, or None when there is none."""
+        found = self._items(
+            self._apps.list_namespaced_deployment, field_selector=f"metadata.name={self._name}"
+        )
+        return found[0] if found else None
+
+    def pods(self, selector: dict[str, str]) -> list[dict[str, Any]]:
+        """Return the pods that bear all these labels."""
+        labels = ",".join(f"{key}={value}" for key, value in selector.items())
+        return self._items(self._core.list_namespaced_pod, label_selector=labels)
+
+    def warnings(self) -> list[dict[str, Any]]:
+        """Return the namespace's warning events."""
+        return self._items(self._core.list_namespaced_event, field_selector="type=Warning")
+
+    def log(self, pod: str) -> list[str]:
+        """Return the last lines of a pod's log; nothing when it has none."""
+        try:
+            text = self._core.read_namespaced_pod_log(
+                pod, self._namespace, tail_lines=LOG_LINES, _request_timeout=REQUEST_SECONDS
+            )
+        except (client.ApiException, HTTPError):
+            return []
+        return str(text).splitlines()
+
+    def _items(self, read: Any, **selectors: str) -> list[dict[str, Any]]:
+        answer = read(self._namespace, _preload_content=False, _request_timeout=REQUEST_SECONDS, **selectors)
+        items: list[dict[str, Any]] = json.loads(answer.data)["items"]
+        return items
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "kubeconfig": {"type": "path", "required": True},
+            "namespace": {"type": "str", "required": True},
+            "name": {"type": "str", "required": True},
+            "timeout": {"type": "int", "default": 300},
+            "settings": {"type": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    if MISSING_LIBRARY:
+        module.fail_json(msg=missing_required_lib(MISSING_LIBRARY))
+    name = module.params["name"]
+    cluster = Cluster(module.params["kubeconfig"], module.params["namespace"], name)
+
+    begun = time.monotonic()
+    deployment: dict[str, Any] | None = None
+    pods: list[dict[str, Any]] = []
+    while True:
+        try:
+            deployment = cluster.deployment()
+            pods = cluster.pods(deployment["spec"]["selector"]["matchLabels"]) if deployment else []
+            problem = rollout_problem(deployment, pods)
+        except (client.ApiException, HTTPError) as error:  # it may be restarting
+            problem = f"the API server does not answer: {error}"
+        seconds = round(time.monotonic() - begun, 1)
+        if not problem:
+            module.exit_json(pods=sorted(pod["metadata"]["name"] for pod in pods), seconds=seconds)
+        if rollout_is_stuck(deployment, pods) or seconds > module.params["timeout"]:
+            break
+        time.sleep(POLL_SECONDS)
+
+    report = [f"Deployment {name} is not rolled out after {seconds} s: {problem}."]
+    try:
+        troubled = sorted(pod["metadata"]["name"] for pod in pods if pod_trouble(pod))
+        logs = {name: cluster.log(name) for name in troubled[:MOST_PODS]}
+        report += rollout_report(deployment, pods, cluster.warnings(), logs)
+    except (client.ApiException, HTTPError) as error:
+        report.append(f"Its events could not be read: {error}")
+    module.fail_json(msg="\n".join([*report, rollout_remedy(deployment, pods, module.params["settings"])]))
+
+
+if __name__ == "__main__":
+    main()

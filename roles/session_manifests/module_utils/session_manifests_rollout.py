@@ -1,0 +1,202 @@
+"""Is a rollout finished, can it still finish, what to tell the user: pure functions over Kubernetes objects.
+
+A deployment is judged by its status, as `kubectl rollout status` does, and then by its pods: until the last
+one of an older revision is gone, a measurement could meet it or compete with it for the processor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+Object = Mapping[str, Any]
+"""A Kubernetes object as the API returns it, decoded from JSON."""
+
+STUCK_REASONS = {
+    "ErrImageNeverPull": "image",
+    "InvalidImageName": "image",
+    "CrashLoopBackOff": "crash",
+    "CreateContainerConfigError": "config",
+}
+"""Reasons of a waiting container that no waiting mends, and what kind of trouble each is."""
+
+MOST_PODS = 5
+"""Pods described one by one; the others have most likely the same trouble."""
+
+STARTING_REASONS = {"ContainerCreating", "PodInitializing"}
+"""Reasons of a waiting container that is on its way."""
+
+FINISHED_PHASES = {"Failed", "Succeeded"}
+"""Phases of a pod that holds nothing any more; the cluster keeps it (an evicted one, say) only to be read."""
+
+CRASHES_UNTIL_STUCK = 2
+"""Restarts after which a container that ends by itself is not expected to recover."""
+
+
+def rollout_problem(deployment: Object | None, pods: Sequence[Object]) -> str | None:
+    """Say why the rollout is not finished, or None when it is.
+
+    Finished means: the controller has seen the manifest, the deployment's pods are all of its revision
+    and ready, and no other pod, not even one that is ending its last session, is left among `pods` (all that
+    the deployment's selector matches).
+    """
+    if not deployment:
+        return "the deployment does not exist"
+    wanted = deployment["spec"]["replicas"]
+    status = deployment.get("status", {})
+    if status.get("observedGeneration", 0) < deployment["metadata"]["generation"]:
+        return "the cluster's deployment controller has not taken up the manifest yet"
+    updated = status.get("updatedReplicas", 0)
+    missing = max(wanted - status.get("availableReplicas", 0), status.get("unavailableReplicas", 0))
+    alive = [pod for pod in pods if pod.get("status", {}).get("phase") not in FINISHED_PHASES]
+    leaving = sorted(_name(pod) for pod in alive if not _is_current(deployment, pod))
+    if updated < wanted:
+        return f"{updated} of {wanted} pods of the present revision exist"
+    if missing:
+        return f"{max(wanted - missing, 0)} of {wanted} pods are ready"
+    if leaving:
+        return f"pods of before still end their sessions: {', '.join(leaving)}"
+    if len(alive) != wanted:
+        return f"{len(alive)} pods are there instead of {wanted}"
+    return None
+
+
+def rollout_is_stuck(deployment: Object | None, pods: Iterable[Object]) -> bool:
+    """Tell whether waiting is pointless: a pod of the present revision cannot start, or ends repeatedly."""
+    return any(_stuck_kind(pod) for pod in pods if deployment and _is_current(deployment, pod))
+
+
+def rollout_report(
+    deployment: Object | None,
+    pods: Sequence[Object],
+    events: Iterable[Object] = (),
+    logs: Object | None = None,
+) -> list[str]:
+    """Describe a rollout that did not finish, in lines: each pod in trouble, its log's end, recent warnings.
+
+    `logs` maps a pod's name to its log's last lines.
+    """
+    troubled = {_name(pod): pod for pod in sorted(pods, key=_name) if pod_trouble(pod)}
+    lines: list[str] = []
+    for name, pod in list(troubled.items())[:MOST_PODS]:
+        lines.append(f"pod {name} on {pod['spec'].get('nodeName', 'no node')}: {pod_trouble(pod)}")
+        lines += [f"  log: {line}" for line in (logs or {}).get(name, [])]
+    if len(troubled) > MOST_PODS:
+        lines.append(f"and {len(troubled) - MOST_PODS} more pods")
+    lines += [f"deployment: {message}" for message in _failures_to_create(deployment or {})]
+    lines += [f"event: {line}" for line in _warnings(events, troubled)]
+    return lines
+
+
+def rollout_remedy(deployment: Object | None, pods: Sequence[Object], settings: str) -> str:
+    """Name what mends a rollout that did not finish; its settings' names begin with `settings`."""
+    kinds = {_stuck_kind(pod) for pod in pods if deployment and _is_current(deployment, pod)}
+    if "image" in kinds:
+        return (
+            "The image is missing on a node. Import it everywhere and deploy again: "
+            "ansible-playbook playbooks/image.yml playbooks/deploy.yml"
+        )
+    if "crash" in kinds:
+        return (
+            f"The program ends by itself; its log says why. Mend it or the {settings}_* settings, then: "
+            "ansible-playbook playbooks/redeploy.yml"
+        )
+    if any(_unschedulable(pod) for pod in pods):
+        return (
+            f"The nodes have no room. Lower {settings}_cpu_request, {settings}_memory_request or "
+            "session_server_replicas, or add a host, then: ansible-playbook playbooks/deploy.yml"
+        )
+    leaving = sorted(_name(pod) for pod in pods if pod["metadata"].get("deletionTimestamp"))
+    if leaving:
+        namespace = pods[0]["metadata"]["namespace"]
+        return (
+            "Pods still end their sessions. Let them, or cut the sessions short, on a node: "
+            f"/snap/bin/microk8s kubectl -n {namespace} delete pod {' '.join(leaving)} --force. "
+            "Then: ansible-playbook playbooks/deploy.yml"
+        )
+    return (
+        f"If the nodes are only slow, raise {settings}_rollout_timeout. "
+        "Then: ansible-playbook playbooks/deploy.yml"
+    )
+
+
+def pod_trouble(pod: Object) -> str | None:
+    """Say what keeps a pod from taking sessions, or None when it is ready."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return "ends its session before it goes"
+    unschedulable = _unschedulable(pod)
+    if unschedulable:
+        return f"Unschedulable: {unschedulable}"
+    for container in _containers(pod):
+        waiting = container.get("state", {}).get("waiting", {})
+        if waiting and waiting.get("reason") not in STARTING_REASONS:
+            ended = container.get("lastState", {}).get("terminated", {})
+            code = f" (exit code {ended['exitCode']}, {ended.get('reason')})" if ended else ""
+            return f"{waiting.get('reason')}: {waiting.get('message', 'no message')}{code}"
+    if _is_ready(pod):
+        return None
+    if any("running" in container.get("state", {}) for container in _containers(pod)):
+        return "runs, but does not listen on its port yet"
+    return f"is {pod.get('status', {}).get('phase', 'Unknown')}, not started yet"
+
+
+def _is_current(deployment: Object, pod: Object) -> bool:
+    """Tell whether a pod belongs to the deployment's present revision and is not on its way out.
+
+    A pod does not name its revision, but its containers are copies of the template's.
+    """
+    template = {c["name"]: c for c in deployment["spec"]["template"]["spec"]["containers"]}
+    copies = {c["name"]: c for c in pod["spec"]["containers"]}
+    return not pod["metadata"].get("deletionTimestamp") and all(
+        name in copies and all(copies[name].get(key) == value for key, value in container.items())
+        for name, container in template.items()
+    )
+
+
+def _stuck_kind(pod: Object) -> str | None:
+    """Return the kind of trouble (a value of STUCK_REASONS) that a pod will not get out of."""
+    for container in _containers(pod):
+        kind = STUCK_REASONS.get(container.get("state", {}).get("waiting", {}).get("reason", ""))
+        if kind and (kind != "crash" or container.get("restartCount", 0) >= CRASHES_UNTIL_STUCK):
+            return kind
+    return None
+
+
+def _unschedulable(pod: Object) -> str | None:
+    """Return the scheduler's own sentence when it finds no node for the pod."""
+    for condition in pod.get("status", {}).get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            return str(condition.get("message", "no node takes it"))
+    return None
+
+
+def _failures_to_create(deployment: Object) -> list[str]:
+    """Return what the API server said when it refused to make a pod (a quota, a policy)."""
+    conditions = deployment.get("status", {}).get("conditions", [])
+    return [
+        str(c.get("message")) for c in conditions if c["type"] == "ReplicaFailure" and c["status"] == "True"
+    ]
+
+
+def _warnings(events: Iterable[Object], names: Collection[str], most: int = 5) -> list[str]:
+    """Return the newest warnings about objects of these names, oldest first, each message once."""
+    messages = {
+        f"{event.get('reason')}: {str(event.get('message', '')).strip()}": None
+        for event in sorted(events, key=lambda e: e.get("lastTimestamp") or e.get("eventTime") or "")
+        if event.get("type") == "Warning" and event["involvedObject"].get("name") in names
+    }
+    return list(messages)[-most:]
+
+
+def _containers(pod: Object) -> Sequence[Object]:
+    statuses: Sequence[Object] = pod.get("status", {}).get("containerStatuses", [])
+    return statuses
+
+
+def _is_ready(pod: Object) -> bool:
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def _name(pod: Object) -> str:
+    return str(pod["metadata"]["name"])

@@ -1,0 +1,82 @@
+"""A client that knows nothing of the queue: it sends the digits alone, then reads to the end."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Session:
+    """One session; times are seconds since the epoch, for the lab's hosts share the controller's clock."""
+
+    size: float
+    sent: float = 0.0
+    ended: float = 0.0
+    reply: str = ""
+    error: str = ""
+
+
+@dataclass
+class Burst:
+    """Sessions opened one after the other, `gap` seconds apart, each in a thread of its own."""
+
+    address: tuple[str, int]
+    sizes: Iterable[float]
+    gap: float = 0.01
+    sessions: list[Session] = field(default_factory=list)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def open(self) -> Burst:
+        """Send all requests; their replies are read in the background."""
+        for size in self.sizes:
+            session = Session(size)
+            connection = socket.create_connection(self.address, timeout=30)
+            connection.settimeout(None)
+            connection.sendall(f"{size}".encode())
+            session.sent = time.time()
+            thread = threading.Thread(target=_read, args=(connection, session), daemon=True)
+            thread.start()
+            self.sessions.append(session)
+            self._threads.append(thread)
+            time.sleep(self.gap)
+        return self
+
+    def finish(self, limit: float) -> list[Session]:
+        """Wait for the last reply, `limit` seconds at most, and return the sessions."""
+        deadline = time.monotonic() + limit
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return self.sessions
+
+
+def wait_until_open(address: tuple[str, int], limit: float = 30) -> None:
+    """Wait until the address takes connections: kube-proxy hears of a new pod a moment after it is ready.
+
+    Raises AssertionError at the limit, in seconds.
+    """
+    deadline = time.monotonic() + limit
+    while not _is_open(address):
+        assert time.monotonic() < deadline, f"{address} has taken no connection for {limit} seconds"
+        time.sleep(0.1)
+
+
+def _is_open(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _read(connection: socket.socket, session: Session) -> None:
+    with connection:
+        try:
+            while chunk := connection.recv(4096):
+                session.reply += chunk.decode()
+        except OSError as error:
+            session.error = str(error)
+    session.ended = time.time()
