@@ -2,5 +2,5 @@
 
 import signal
 
-# A shell's background job starts with ^C ignored, and whatever it starts inherits that; tests send ^C to programs.
+# A shell's background job ignores ^C, and whatever it starts inherits that; tests send ^C to programs.
 signal.signal(signal.SIGINT, signal.default_int_handler)
