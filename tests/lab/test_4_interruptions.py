@@ -24,8 +24,6 @@ def run_until(marker: str, how: str, *arguments: str, grace: float = 1.0) -> str
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        # What runs in a shell's background ignores ^C, and its children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     output = ""
