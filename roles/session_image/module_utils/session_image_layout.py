@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -202,7 +203,12 @@ class Layout:
         entries = self._entries()
         kept = [entry for entry in entries if _repository(entry) != full_name(name)]
         if kept != entries and not dry_run:
-            self._write(kept)
+            if kept:
+                self._write(kept)
+            else:  # nothing is left behind with the last one
+                for name in ("index.json", VERSION_FILE):
+                    (self._folder / name).unlink(missing_ok=True)
+                shutil.rmtree(self._folder / "blobs", ignore_errors=True)
         return kept != entries
 
     def pack(self, reference: str, arch: str, dest: Path, have: Collection[str]) -> None:

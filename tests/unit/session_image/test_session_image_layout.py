@@ -120,6 +120,8 @@ def test_an_image_takes_the_place_of_its_predecessor(tmp_path: Path, archive: Pa
     assert layout.images(edited) == {}
     assert not layout.remove("singlethread")
     assert list(layout.images(other)) == ["amd64"]
+    assert layout.remove("queue")
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_a_layer_that_nobody_has_is_missed(tmp_path: Path, layout: Layout) -> None:
