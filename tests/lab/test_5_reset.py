@@ -34,7 +34,7 @@ def test_without_a_yes_nothing_is_removed(deployed: None, playbook: Playbook, on
         "pgrep -a 'kubelet|kube-|etcd|containerd-shim|coredns'",
         "getent group microk8s",
         "ls /etc/microk8s.yaml",
-        "ls -d /var/lib/docker /etc/docker /var/lib/containerd/io.* /run/docker.sock",
+        "ls -A /var/lib/docker; ls -d /etc/docker /var/lib/containerd/io.* /run/docker.sock",
         "dpkg-query -W -f '${Package}\n' docker.io containerd runc",
         "ls -d /var/lib/ansible-docker_engine /var/lib/k8s-session-balancing",
         "ls -A /home/lab /var/tmp /root | grep -i -e singlethread -e session",
