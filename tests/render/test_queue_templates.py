@@ -83,6 +83,10 @@ def test_the_dispatcher_ends_before_it_is_killed(grace: float) -> None:
     assert at(deployment(grace_seconds=grace), f"{POD}.terminationGracePeriodSeconds") > grace
 
 
+def test_the_image_is_never_asked_of_a_registry() -> None:
+    assert at(deployment(), f"{CONTAINER}.imagePullPolicy") == "Never"
+
+
 def test_its_pod_has_no_privileges() -> None:
     pod = at(deployment(), POD)
     assert pod["securityContext"]["runAsNonRoot"] is True

@@ -133,8 +133,8 @@ def test_pods_spread_over_nodes_without_depending_on_it() -> None:
     assert constraint["labelSelector"]["matchLabels"].items() <= labels.items()
 
 
-def test_the_image_is_never_asked_of_a_registry_when_the_node_has_it() -> None:
-    assert container()["imagePullPolicy"] == "IfNotPresent"
+def test_the_image_is_never_asked_of_a_registry() -> None:
+    assert container()["imagePullPolicy"] == "Never"
 
 
 def test_the_processor_is_promised_and_not_limited() -> None:

@@ -19,7 +19,7 @@ def service_addresses(
     """Return `host` and `port` of the service on a node, and `cluster`, its HOST:PORT inside the cluster.
 
     `services` holds the one service, or nothing when there is none; then all three are empty. `host` is
-    `node_address` when that is given, otherwise the InternalIP of the first node that is ready. `cluster` is
+    `node_address` when that is known, otherwise the InternalIP of the first node that is ready. `cluster` is
     empty unless the controller is a node, since only a node can reach an address inside the cluster.
 
     Raises ValueError when there is a service, but no node that could answer for it; the setting's name in its

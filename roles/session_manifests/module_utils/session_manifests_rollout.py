@@ -14,7 +14,6 @@ Object = Mapping[str, Any]
 
 STUCK_REASONS = {
     "ErrImageNeverPull": "image",
-    "ImagePullBackOff": "image",
     "InvalidImageName": "image",
     "CrashLoopBackOff": "crash",
     "CreateContainerConfigError": "config",
@@ -107,10 +106,13 @@ def rollout_remedy(deployment: Object | None, pods: Sequence[Object], settings: 
             f"The nodes have no room. Lower {settings}_cpu_request, {settings}_memory_request or "
             "session_server_replicas, or add a host, then: ansible-playbook playbooks/deploy.yml"
         )
-    if any(pod["metadata"].get("deletionTimestamp") for pod in pods):
+    leaving = sorted(_name(pod) for pod in pods if pod["metadata"].get("deletionTimestamp"))
+    if leaving:
+        namespace = pods[0]["metadata"]["namespace"]
         return (
-            "Pods still end their sessions. Let them, or stop waiting for them with kubectl delete pod "
-            "--force, then: ansible-playbook playbooks/deploy.yml"
+            "Pods still end their sessions. Let them, or cut the sessions short, on a node: "
+            f"/snap/bin/microk8s kubectl -n {namespace} delete pod {' '.join(leaving)} --force. "
+            "Then: ansible-playbook playbooks/deploy.yml"
         )
     return (
         f"If the nodes are only slow, raise {settings}_rollout_timeout. "

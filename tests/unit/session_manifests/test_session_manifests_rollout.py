@@ -40,7 +40,8 @@ def pod(name: str = "a", image: str = "singlethread:new", *, leaving: bool = Fal
     # The API server adds fields of its own to a container.
     container = {**CONTAINER, "image": image, "terminationMessagePath": "/dev/termination-log"}
     return {
-        "metadata": {"name": name} | ({"deletionTimestamp": "2026-01-01T00:00:00Z"} if leaving else {}),
+        "metadata": {"name": name, "namespace": "sessions"}
+        | ({"deletionTimestamp": "2026-01-01T00:00:00Z"} if leaving else {}),
         "spec": {"nodeName": "node1", "containers": [container]},
         "status": {**ready, **status},
     }
@@ -103,15 +104,13 @@ def test_a_pod_that_has_ended_holds_nothing_up(phase: str) -> None:
     [
         (pod(), False),
         (waiting("a", "ContainerCreating"), False),
-        (waiting("a", "ErrImagePull"), False),  # it is tried once more before it is ImagePullBackOff
-        (waiting("a", "ImagePullBackOff"), True),
         (waiting("a", "ErrImageNeverPull"), True),
         (waiting("a", "CreateContainerConfigError"), True),
         (waiting("a", "CrashLoopBackOff", restarts=1), False),
         (waiting("a", "CrashLoopBackOff", restarts=2), True),
         (unschedulable("a"), False),  # an older pod that goes may make room
-        (waiting("a", "ImagePullBackOff", image="singlethread:old"), False),  # about to be replaced
-        (waiting("a", "ImagePullBackOff", leaving=True), False),
+        (waiting("a", "ErrImageNeverPull", image="singlethread:old"), False),  # about to be replaced
+        (waiting("a", "ErrImageNeverPull", leaving=True), False),
     ],
 )
 def test_waiting_is_pointless_when_a_pod_of_the_present_revision_cannot_start(
@@ -130,7 +129,7 @@ def test_no_deployment_is_not_stuck() -> None:
         (pod(), None),
         (pod(leaving=True), "ends its session"),
         (unschedulable("a"), "Unschedulable: 0/1 nodes"),
-        (waiting("a", "ImagePullBackOff"), "ImagePullBackOff: about ImagePullBackOff"),
+        (waiting("a", "ErrImageNeverPull"), "ErrImageNeverPull: about ErrImageNeverPull"),
         (waiting("a", "CrashLoopBackOff", restarts=2), "(exit code 2, Error)"),
         (waiting("a", "ContainerCreating"), "is Pending, not started yet"),
         (pod(conditions=[{"type": "Ready", "status": "False"}]), "does not listen on its port yet"),
@@ -188,10 +187,10 @@ def test_the_report_of_many_pods_stays_short() -> None:
 @pytest.mark.parametrize(
     ("pods", "command"),
     [
-        ([waiting("a", "ImagePullBackOff")], "playbooks/image.yml playbooks/deploy.yml"),
+        ([waiting("a", "ErrImageNeverPull")], "playbooks/image.yml playbooks/deploy.yml"),
         ([waiting("a", "CrashLoopBackOff", restarts=5)], "playbooks/redeploy.yml"),
         ([unschedulable("a")], "session_queue_cpu_request"),
-        ([pod("a", leaving=True)], "kubectl delete pod --force"),
+        ([pod("b", leaving=True), pod("a", leaving=True)], "kubectl -n sessions delete pod a b --force"),
         ([waiting("a", "ContainerCreating")], "session_queue_rollout_timeout"),
         ([], "playbooks/deploy.yml"),
     ],

@@ -1,13 +1,16 @@
-"""The filters over `ctr image ls`, fed with the output of containerd 1.6."""
+"""What is read from `ctr image ls`, fed with the output of containerd 1.6."""
 
 from __future__ import annotations
 
 import pytest
 
-from roles.session_image.filter_plugins.containerd_images import (
-    containerd_image,
+from roles.session_image.module_utils.session_image_containerd import (
+    Found,
     containerd_names,
     containerd_tags,
+    find_image,
+    image_problems,
+    is_unpacked,
 )
 
 REPOSITORY = "docker.io/library/singlethread"
@@ -40,12 +43,8 @@ LISTING = "\n".join(
 
 @pytest.mark.parametrize(("reference", "image_id", "pinned"), [(NEW, NEW_ID, True), (OLD, OLD_ID, False)])
 def test_the_image_that_was_built_has_no_problem(reference: str, image_id: str, pinned: bool) -> None:
-    expected = {"problems": [], "pinned": pinned}
-    assert containerd_image(LISTING, reference, image_id, "linux/amd64") == expected
-
-
-def test_an_unknown_id_is_not_compared() -> None:
-    assert containerd_image(LISTING, NEW, "", "linux/amd64")["problems"] == []
+    assert image_problems(LISTING, reference, image_id, "linux/amd64") == []
+    assert find_image(LISTING, reference) == Found([image_id], frozenset({"linux/amd64"}), pinned)
 
 
 @pytest.mark.parametrize(
@@ -63,14 +62,14 @@ def test_an_unknown_id_is_not_compared() -> None:
 def test_a_difference_is_told(
     listing: str, reference: str, image_id: str, platform: str, problem: str
 ) -> None:
-    problems = containerd_image(listing, reference, image_id, platform)["problems"]
+    problems = image_problems(listing, reference, image_id, platform)
     assert len(problems) == 1
     assert problem in problems[0]
 
 
 def test_a_listing_of_another_form_is_refused() -> None:
     with pytest.raises(ValueError, match="not a line of `ctr image ls`"):
-        containerd_image("microk8s is not running, try microk8s start", NEW, "", "linux/amd64")
+        find_image("microk8s is not running, try microk8s start", NEW)
 
 
 def test_only_content_hash_tags_of_the_very_repository_are_ours() -> None:
@@ -87,3 +86,19 @@ def test_an_image_goes_with_its_id() -> None:
 def test_an_id_that_another_name_needs_stays() -> None:
     listing = "\n".join([LISTING, row("docker.io/library/copy:1", "2")])
     assert containerd_names(listing, [OLD]) == [OLD]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("complete (3/3)   161.8 MiB/161.8 MiB true", True),
+        ("incomplete (2/3) 17.0 KiB/161.8 MiB false", False),
+        ("complete (3/3)   161.8 MiB/161.8 MiB false", False),
+    ],
+)
+def test_an_import_that_was_cut_off_has_a_name_and_no_layers(status: str, expected: bool) -> None:
+    header = "REF TYPE DIGEST STATUS SIZE UNPACKED "
+    check = "\n".join([header, f"{NEW} {TYPE} sha256:{'1' * 64} {status} "])
+    assert is_unpacked(check, NEW) is expected
+    assert not is_unpacked(check, OLD)
+    assert not is_unpacked("", NEW)

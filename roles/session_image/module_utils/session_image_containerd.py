@@ -1,4 +1,4 @@
-"""Filters that read containerd's list of images, as `ctr image ls` prints it.
+"""What containerd's list of images says, as `ctr image ls` prints it.
 
 containerd names an image several times: by its reference, and, through its Kubernetes plug-in, by `sha256:`
 and the digest of its configuration, which is the id that the kubelet and older versions of Docker show. Both
@@ -8,11 +8,19 @@ rows carry the same digest, that of the manifest; so they tell which configurati
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 PINNED = "io.cri-containerd.pinned=pinned"
 """Label that keeps an image from the kubelet's garbage collection."""
+
+
+class Found(NamedTuple):
+    """What containerd has under a reference."""
+
+    ids: list[str]
+    platforms: frozenset[str]
+    pinned: bool
 
 
 class Row(NamedTuple):
@@ -43,22 +51,37 @@ def parse_images(listing: str) -> list[Row]:
     return rows
 
 
-def containerd_image(listing: str, reference: str, image_id: str, platform: str) -> dict[str, Any]:
-    """Compare what containerd has under a reference with the image that was built.
-
-    Returns `problems`, one sentence each and none when the right image is there, and `pinned`. An empty
-    image_id (unknown) is not compared.
-    """
+def find_image(listing: str, reference: str) -> Found | None:
+    """Return what containerd has under a reference, or None."""
     rows = {row.name: row for row in parse_images(listing)}
     found = rows.get(reference)
     if found is None:
-        return {"problems": [f"containerd has no image {reference}"], "pinned": False}
+        return None
+    ids = [name for name, row in rows.items() if name.startswith("sha256:") and row.digest == found.digest]
+    return Found(ids, found.platforms, PINNED in found.labels)
+
+
+def is_unpacked(check: str, reference: str) -> bool:
+    """Tell from `ctr image check` whether containers can use an image.
+
+    containerd has the image's name before it has unpacked the layers: an import that was cut off leaves one
+    that looks right in the list. The last column tells.
+    """
+    rows = [line.split() for line in check.splitlines()]
+    return any(columns[:1] == [reference] and columns[-1] == "true" for columns in rows)
+
+
+def image_problems(listing: str, reference: str, image_id: str, platform: str) -> list[str]:
+    """Say, one sentence each, why what containerd has under a reference is not the image that was built."""
+    found = find_image(listing, reference)
+    if found is None:
+        return [f"containerd has no image {reference}"]
     problems = []
     if platform not in found.platforms:
         problems.append(f"{reference} is for {', '.join(sorted(found.platforms))}, not for {platform}")
-    if image_id and (image_id not in rows or rows[image_id].digest != found.digest):
+    if image_id not in found.ids:
         problems.append(f"{reference} is not the image that was built, {image_id}")
-    return {"problems": problems, "pinned": PINNED in found.labels}
+    return problems
 
 
 def containerd_tags(listing: str, repository: str) -> list[str]:
@@ -82,15 +105,3 @@ def containerd_names(listing: str, references: Sequence[str]) -> list[str]:
     digests = {row.digest for row in asked} - others
     ids = [row.name for row in rows if row.name.startswith("sha256:") and row.digest in digests]
     return [row.name for row in asked] + ids
-
-
-class FilterModule:
-    """What Ansible looks for."""
-
-    def filters(self) -> dict[str, Callable[..., Any]]:
-        """Return the filters by name."""
-        return {
-            "containerd_image": containerd_image,
-            "containerd_tags": containerd_tags,
-            "containerd_names": containerd_names,
-        }

@@ -1,4 +1,4 @@
-"""Lookup plugin: the hash of a Docker build context, a pure function of the files that the build sees."""
+"""Lookup plugin: the files of a Docker build context that the build sees, and their hash."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 
 DOCUMENTATION = """
-name: content_hash
-short_description: Hash of a Docker build context
+name: build_context
+short_description: Files and hash of a Docker build context
 description:
-  - SHA-256 over the relative path, the executable bit and the bytes of each file of a build context that its
-    C(.dockerignore) does not exclude, and over further strings. Modification times, owners, the order of
-    files and empty folders do not matter.
+  - The hash is SHA-256 over the relative path, the executable bit and the bytes of each file of a build
+    context that its C(.dockerignore) does not exclude, and over further strings. Modification times, owners,
+    the order of files and empty folders do not matter.
   - The C(Dockerfile) counts even when it is excluded, because the build reads it all the same.
   - "Of the syntax of C(.dockerignore) these are understood, with Docker's meaning: comments, C(*), C(?),
     C(**), a leading and a trailing slash, and C(!) for exceptions. The last match wins, and a match of a
@@ -37,14 +37,15 @@ options:
 
 EXAMPLES = """
 - ansible.builtin.debug:
-    msg: "{{ lookup('content_hash', 'files/server', extra=['python:3.13-slim-bookworm']) }}"
+    msg: "{{ lookup('build_context', 'files/server', extra=['python:3.13-slim-bookworm']).hash }}"
 """
 
 RETURN = """
 _raw:
-  description: The hash, 64 hexadecimal digits.
+  description: >-
+    One dictionary - hash (64 hexadecimal digits) and files (paths below the folder, sorted).
   type: list
-  elements: str
+  elements: dict
 """
 
 
@@ -122,12 +123,16 @@ def content_hash(context: Path, extra: Iterable[str] = ()) -> str:
 class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible ships no types
     """What Ansible calls."""
 
-    def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
-        """Return the hash as a list of one."""
+    def run(
+        self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any
+    ) -> list[dict[str, Any]]:
+        """Return hash and files as a list of one."""
         self.set_options(var_options=variables, direct=kwargs)
         if len(terms) != 1:
-            raise AnsibleError(f"content_hash takes one folder, got {len(terms)}")
+            raise AnsibleError(f"build_context takes one folder, got {len(terms)}")
         try:
-            return [content_hash(Path(terms[0]), map(str, self.get_option("extra")))]
+            context = Path(terms[0])
+            files = [path.relative_to(context).as_posix() for path in context_files(context)]
+            return [{"hash": content_hash(context, map(str, self.get_option("extra"))), "files": files}]
         except (OSError, ValueError) as error:
             raise AnsibleError(f"The content of the image cannot be hashed: {error}") from error

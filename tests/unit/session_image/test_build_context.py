@@ -10,7 +10,7 @@ import pytest
 from ansible.errors import AnsibleError
 from ansible.plugins.loader import init_plugin_loader, lookup_loader
 
-from roles.session_image.lookup_plugins.content_hash import content_hash, context_files
+from roles.session_image.lookup_plugins.build_context import content_hash, context_files
 
 ROLE = Path(__file__).parents[3] / "roles" / "session_image"
 
@@ -150,8 +150,10 @@ def test_the_servers_own_context_holds_what_its_dockerfile_copies() -> None:
 def test_ansible_finds_the_plugin_and_reports_its_errors(context: Path) -> None:
     init_plugin_loader()
     lookup_loader.add_directory(str(ROLE / "lookup_plugins"))
-    plugin = lookup_loader.get("content_hash")
-    assert plugin.run([str(context)], {}, extra=["base"]) == [content_hash(context, ["base"])]
+    plugin = lookup_loader.get("build_context")
+    assert plugin.run([str(context)], {}, extra=["base"]) == [
+        {"hash": content_hash(context, ["base"]), "files": names(context)}
+    ]
     with pytest.raises(AnsibleError, match="nowhere is not a folder"):
         plugin.run([str(context / "nowhere")], {})
     with pytest.raises(AnsibleError, match="takes one folder"):

@@ -1,0 +1,93 @@
+#!/usr/bin/python
+"""Ansible module: build an image, and save it without the layers that the controller has."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.session_image_layout import LayoutError, write_saved
+
+DOCUMENTATION = """
+module: session_image_build
+short_description: Build an image from a packed context, and save it
+description:
+  - Where Docker's cache has every step, the image stays the same.
+options:
+  reference: {description: "The image, as NAME:TAG.", type: str, required: true}
+  base: {description: Value of the build argument BASE_IMAGE., type: str, required: true}
+  label: {description: Label that marks the image as made by this role., type: str, required: true}
+  no_cache: {description: Build every step., type: bool, default: false}
+  context: {description: "Archive of the build context, compressed by gzip.", type: path, required: true}
+  dest:
+    description: >-
+      Where to write the compressed archive of an OCI image layout. It belongs to the owner of the context.
+    type: path
+    required: true
+  have: {description: Digests of blobs to leave out., type: list, elements: str, default: []}
+"""
+
+RETURN = """
+image:
+  description: id, platform, layers, size and blobs of the image, as C(session_image_store) describes them.
+  type: dict
+"""
+
+# DOCKER_BUILDKIT is left alone on purpose: each engine's own default will do. Docker 20.10 takes its classic
+# builder, newer ones take buildx where it is installed. For buildx: its default builder shares the engine's
+# images (a base loaded from an archive, and the result), and attestations would make an index of the image.
+# The classic builder ignores both.
+ENVIRONMENT = {"BUILDX_BUILDER": "default", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+
+
+def build(module: AnsibleModule) -> None:
+    """Build the image; ends the module when that fails."""
+    options = module.params
+    command = ["docker", "build", "--tag", options["reference"], "--label", options["label"]]
+    command += ["--build-arg", f"BASE_IMAGE={options['base']}"]
+    command += ["--no-cache"] if options["no_cache"] else []
+    with Path(options["context"]).open("rb") as context:
+        done = subprocess.run(
+            [*command, "-"],
+            stdin=context,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=os.environ | ENVIRONMENT,
+            check=False,
+        )
+    if done.returncode != 0:
+        module.fail_json(msg=f"docker build: {done.stderr.strip()}", stdout=done.stdout)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "reference": {"type": "str", "required": True},
+            "base": {"type": "str", "required": True},
+            "label": {"type": "str", "required": True},
+            "no_cache": {"type": "bool", "default": False},
+            "context": {"type": "path", "required": True},
+            "dest": {"type": "path", "required": True},
+            "have": {"type": "list", "elements": "str", "default": []},
+        },
+    )
+    reference, dest = module.params["reference"], Path(module.params["dest"])
+    saved = dest.with_name("saved.tar")
+    try:
+        build(module)
+        module.run_command(["docker", "save", "--output", str(saved), reference], check_rc=True)
+        image = write_saved(saved, reference, dest, module.params["have"])
+        saved.unlink()
+        owner = Path(module.params["context"]).stat()
+        os.chown(dest, owner.st_uid, owner.st_gid)
+    except (LayoutError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=True, image=image)
+
+
+if __name__ == "__main__":
+    main()

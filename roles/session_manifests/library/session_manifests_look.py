@@ -1,0 +1,116 @@
+#!/usr/bin/python
+"""Ansible module: read what a cluster has of a service, in one go."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+try:
+    from kubernetes import client, config  # type: ignore[import-untyped]
+    from urllib3.exceptions import HTTPError
+
+    MISSING_LIBRARY = ""
+except ImportError:
+    MISSING_LIBRARY = "kubernetes"
+
+DOCUMENTATION = r"""
+module: session_manifests_look
+short_description: Read namespace, service and nodes
+description:
+  - Reads only. One module, because each that talks to a cluster takes a second to load its library.
+options:
+  kubeconfig: {description: Path of the kubeconfig., type: path, required: true}
+  namespace: {description: The namespace of the service., type: str, required: true}
+  name: {description: The service's name., type: str, required: true}
+  timeout: {description: Seconds for an answer., type: int, default: 20}
+"""
+
+RETURN = r"""
+problem: {description: Why no cluster answers; empty when one does., type: str}
+namespaces: {description: The namespace, or nothing., type: list}
+services: {description: The service, or nothing., type: list}
+nodes: {description: All nodes., type: list}
+api_host: {description: Host of the API server in the kubeconfig; empty for a loopback., type: str}
+own_addresses: {description: Addresses of nodes that are this machine's own., type: list}
+"""
+
+
+def is_own(address: str) -> bool:
+    """Tell whether an address is this machine's: only those can be bound."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def api_host(url: str) -> str:
+    """Return the host of the API server's URL; nothing for a loopback, where no NodePort answers."""
+    host = urlsplit(url).hostname or ""
+    return "" if host == "localhost" or host.startswith("127.") or host == "::1" else host
+
+
+def look(kubeconfig: str, namespace: str, name: str, timeout: int) -> dict[str, Any]:
+    """Read the objects; raises ApiException, ConfigException or HTTPError when no cluster answers."""
+    connection = config.new_client_from_config(kubeconfig)
+    connection.rest_client.pool_manager.connection_pool_kw["retries"] = False
+    core = client.CoreV1Api(connection)
+
+    def items(read: Any, *arguments: str, **selectors: str) -> list[dict[str, Any]]:
+        answer = read(*arguments, _preload_content=False, _request_timeout=timeout, **selectors)
+        found: list[dict[str, Any]] = json.loads(answer.data)["items"]
+        return found
+
+    return {
+        "api_host": api_host(connection.configuration.host),
+        "namespaces": items(core.list_namespace, field_selector=f"metadata.name={namespace}"),
+        "services": items(core.list_namespaced_service, namespace, field_selector=f"metadata.name={name}"),
+        "nodes": items(core.list_node),
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "kubeconfig": {"type": "path", "required": True},
+            "namespace": {"type": "str", "required": True},
+            "name": {"type": "str", "required": True},
+            "timeout": {"type": "int", "default": 20},
+        },
+        supports_check_mode=True,
+    )
+    if MISSING_LIBRARY:
+        module.fail_json(msg=missing_required_lib(MISSING_LIBRARY))
+    kubeconfig = module.params["kubeconfig"]
+    found: dict[str, Any] = {"api_host": "", "namespaces": [], "services": [], "nodes": []}
+    problem = ""
+    if not Path(kubeconfig).exists():
+        problem = f"there is no kubeconfig at {kubeconfig}"
+    else:
+        try:
+            found = look(
+                kubeconfig, module.params["namespace"], module.params["name"], module.params["timeout"]
+            )
+        except (client.ApiException, config.ConfigException, HTTPError) as error:
+            problem = f"no cluster answers through {kubeconfig}: {error}"
+    addresses = [
+        address["address"]
+        for node in found["nodes"]
+        for address in node["status"].get("addresses", [])
+        if address["type"] == "InternalIP"
+    ]
+    own = [address for address in addresses if is_own(address)]
+    module.exit_json(changed=False, problem=problem, own_addresses=own, **found)
+
+
+if __name__ == "__main__":
+    main()

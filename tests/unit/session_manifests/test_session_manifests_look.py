@@ -1,0 +1,29 @@
+"""Where the API server is, and which addresses are this machine's."""
+
+from __future__ import annotations
+
+import pytest
+
+from roles.session_manifests.library.session_manifests_look import api_host, is_own
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://198.51.100.11:16443", "198.51.100.11"),
+        ("https://lab.example:16443", "lab.example"),
+        ("https://[2001:db8::1]:16443", "2001:db8::1"),
+        ("https://127.0.0.1:16443", ""),
+        ("https://localhost:16443", ""),
+        ("https://[::1]:16443", ""),
+    ],
+)
+def test_sessions_go_where_the_api_server_answers(url: str, expected: str) -> None:
+    assert api_host(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "own"), [("127.0.0.1", True), ("192.0.2.1", False), ("2001:db8::1", False)]
+)
+def test_only_the_machines_own_addresses_are_its_own(address: str, own: bool) -> None:
+    assert is_own(address) is own
