@@ -170,6 +170,12 @@ def _add_record(commands: "_Commands", command: Command) -> None:
     option("--seed", type=_whole(0), metavar="N", help="seed of the order, if any")
     option("--environment", type=Path, metavar="FILE", help="JSON object that says what it was measured on")
     option("--pods", type=Path, metavar="FILE", help="`kubectl get pods -o json`, to fill in the node column")
+    option(
+        "--logs",
+        type=Path,
+        metavar="DIR",
+        help="POD.log of each pod and the queue's: when each session was taken up, by those who know",
+    )
 
 
 def _add_page(commands: "_Commands", command: Command, name: str, purpose: str, description: str) -> None:

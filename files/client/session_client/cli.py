@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from session_client import interrupts, limits, progress
 from session_client.address import resolve
@@ -13,11 +14,19 @@ from session_client.arguments import make_parser
 from session_client.errors import CannotRunError
 from session_client.figures import as_data, by_name
 from session_client.files import write_whole
-from session_client.output import TXT_NAME, client_text
+from session_client.intervals import CSV_NAME as INTERVALS_NAME
+from session_client.intervals import (
+    intervals_from_logs,
+    read_intervals,
+    write_intervals,
+    write_started,
+)
+from session_client.output import TXT_NAME, client_text, notes_in
 from session_client.requests import make_requests, parse_sizes, read_sizes, shuffled
-from session_client.results import CSV_NAME, read_results, write_results
+from session_client.results import CSV_NAME, SessionResult, read_results, write_results
 from session_client.run_record import (
     JSON_NAME,
+    QUEUE,
     Conditions,
     Measurement,
     nodes_of_pods,
@@ -27,7 +36,7 @@ from session_client.run_record import (
 )
 from session_client.runner import Outcome, Plan, run_sessions
 from session_client.session import TimeLimits
-from session_client.summary import analyse, count
+from session_client.summary import Counts, Summary, analyse, count
 
 
 class ExitCode(enum.IntEnum):
@@ -97,6 +106,7 @@ def _conclude(outcome: Outcome, arguments: argparse.Namespace, notes: Sequence[s
         notes=notes,
     )
     try:
+        write_started(arguments.results, outcome.started_at)
         write_results(arguments.results / CSV_NAME, outcome.results)
         write_whole(arguments.results / TXT_NAME, text)
     finally:
@@ -128,6 +138,12 @@ def record_measurement(arguments: argparse.Namespace) -> ExitCode:
     if arguments.pods:
         results = with_nodes(results, nodes_of_pods(arguments.pods))
         write_results(csv_path, results)
+    clocks = _read_logs(arguments, results) if arguments.logs else None
+    logged = read_intervals(csv_path.with_name(INTERVALS_NAME))
+    counts = count(results)
+    summary = analyse(results, arguments.time_scale, arguments.replicas, logged)
+    if logged:
+        _update_text(csv_path.with_name(TXT_NAME), results, counts, summary, arguments)
     host, port = arguments.address
     record(
         arguments.run / JSON_NAME,
@@ -139,10 +155,48 @@ def record_measurement(arguments: argparse.Namespace) -> ExitCode:
             order=arguments.order,
             address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
             seed=arguments.seed,
-            summary=as_data(count(results), analyse(results, arguments.time_scale, arguments.replicas)),
+            summary=as_data(counts, summary),
+            clocks=clocks,
         ),
     )
     return ExitCode.DONE
+
+
+def _read_logs(arguments: argparse.Namespace, results: Sequence[SessionResult]) -> list[dict[str, Any]]:
+    """Write down what the logs tell of the sessions and return the logs' clocks as data."""
+    measurement = arguments.run / arguments.measurement
+    intervals, clocks = intervals_from_logs(
+        measurement,
+        results,
+        arguments.time_scale,
+        arguments.logs,
+        queued=arguments.dispatch == QUEUE,
+    )
+    write_intervals(measurement / INTERVALS_NAME, intervals)
+    return [clock.as_data() for clock in clocks]
+
+
+def _update_text(
+    path: Path,
+    results: Sequence[SessionResult],
+    counts: Counts,
+    summary: Summary | None,
+    arguments: argparse.Namespace,
+) -> None:
+    """Write client.txt anew with the figures that the logs give, when there is one."""
+    try:
+        notes = notes_in(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError):
+        return
+    text = client_text(
+        results,
+        counts,
+        summary,
+        time_scale=arguments.time_scale,
+        replicas=arguments.replicas,
+        notes=notes,
+    )
+    write_whole(path, text)
 
 
 def report_run(arguments: argparse.Namespace) -> ExitCode:

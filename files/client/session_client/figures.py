@@ -5,8 +5,8 @@ from typing import Any
 
 from session_client.summary import Counts, Spread, Summary
 
-_SPREADS = ("wait", "slowdown")
-_NOT_A_NUMBER = ("busy_share",)
+_SPREADS = ("wait", "slowdown", "connect", "queue_wait", "service")
+_NOT_A_NUMBER = ("busy_share", "source")
 
 FIGURE_NAMES = frozenset(
     [field.name for field in fields(Counts)]

@@ -229,8 +229,9 @@ def _bars(
 
 def _hint(served: Served) -> str:
     result = served.result
+    _, queue_wait, _ = served.parts
     return (
-        f"session {result.id}, size {plain(result.size)}: waited {seconds(served.wait)}, "
+        f"session {result.id}, size {plain(result.size)}: waited {seconds(queue_wait)}, "
         f"in service from {figure(served.interval.start)} to {seconds(served.interval.end)}"
     )
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from session_client.names import short_names
 from session_client.requests import plain
 from session_client.results import SessionResult
-from session_client.summary import Counts, Summary
+from session_client.summary import SOURCES, Counts, Summary
 
 TXT_NAME = "client.txt"
 
@@ -43,6 +43,12 @@ def client_text(
     return "\n".join([*map(sentence, results), "", *rows]) + "\n"
 
 
+def notes_in(text: str) -> list[str]:
+    """Return the notes that a client.txt holds."""
+    rows = [line.split(maxsplit=1) for line in text.rpartition("\n\n")[2].splitlines()]
+    return [row[1] for row in rows if len(row) == 2 and row[0] == "note"]
+
+
 def _figures(summary: Summary, replicas: int | None) -> list[str]:
     told = "as --replicas says" if replicas else "the ones seen (no --replicas)"
     ratio = "-" if summary.ratio is None else f"{summary.ratio:.3f}"
@@ -67,6 +73,15 @@ def _figures(summary: Summary, replicas: int | None) -> list[str]:
             f"{summary.slowdown.p50:.2f} x",
             _tail("x", summary.slowdown.p95, summary.slowdown.max),
         ),
+        *(
+            _row(name, _seconds(part.p50), _tail("s", part.p95, part.max))
+            for name, part in (
+                ("  connect", summary.connect),
+                ("  queue wait", summary.queue_wait),
+                ("  service", summary.service),
+            )
+        ),
+        _row("  times from", summary.source, SOURCES[summary.source]),
         _row("busy share", *_busy(summary.busy_share)),
     ]
 

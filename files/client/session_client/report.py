@@ -11,17 +11,23 @@ from session_client.gantt import overview
 from session_client.page import render
 from session_client.run_folder import Measured, Run, read_run_folder
 from session_client.sections import MOST_ROWS, SLOWEST, Section, section, series
-from session_client.summary import Summary
+from session_client.summary import Spread, Summary
 from session_client.table import text_table
 from session_client.trace import TRACE_NAME, trace_text
 
 PAGE_NAME = "report.html"
 
 MOST_SIDE_BY_SIDE = 8
-"""More measurements than this are not drawn below each other: `compare` is for those."""
+"""More measurements than this are neither drawn below each other nor taken apart: `compare` is for those."""
 
 MOST_LINES = 20
 """Measurements in the terminal's table."""
+
+_STARTS = {
+    "logs": "from the pods' logs",
+    "mixed": "from the pods' logs, where those have the session, and else derived from sizes and ends",
+    "derived": "derived from sizes and ends, without logs",
+}
 
 
 def report(folder: Path) -> list[str]:
@@ -32,7 +38,10 @@ def report(folder: Path) -> list[str]:
     run = read_run_folder(folder)
     write_whole(folder / TRACE_NAME, trace_text(run))
     write_whole(folder / PAGE_NAME, report_page(run))
-    return [*terminal_table(run.measurements), "", str(folder / PAGE_NAME)]
+    lines = terminal_table(run.measurements)
+    if len(run.measurements) <= MOST_SIDE_BY_SIDE:
+        lines += ["", *parts_table(run.measurements)]
+    return [*lines, "", str(folder / PAGE_NAME)]
 
 
 def report_page(run: Run) -> str:
@@ -51,6 +60,7 @@ def report_page(run: Run) -> str:
         else None,
         spread_names=[measured.folder for measured in drawn[:4]],
         environment=environment_rows(run.environment),
+        starts=_STARTS,
         most_rows=MOST_ROWS,
         slowest=SLOWEST,
     )
@@ -104,6 +114,21 @@ def terminal_table(measurements: Sequence[Measured]) -> list[str]:
     return lines
 
 
+def parts_table(measurements: Sequence[Measured]) -> list[str]:
+    """Return what a session's time is made of, a line for each measurement, and where that comes from."""
+    headings = [("", "measurement"), ("times", "from")]
+    headings += [(name, share) for name in ("connect", "queue wait", "service") for share in ("p50", "p95")]
+    rows = []
+    for measured in measurements:
+        if summary := measured.summary:
+            parts = (summary.connect, summary.queue_wait, summary.service)
+            figures = [seconds(value) for part in parts for value in (part.p50, part.p95)]
+            rows.append([measured.folder, summary.source, *figures])
+        else:
+            rows.append([measured.folder, *["-"] * 7])
+    return text_table(headings, rows, left=2)
+
+
 def figures_table(sections: Sequence[Section]) -> list[tuple[str, str, list[str]]]:
     """Return the rows of the side-by-side table: name, meaning, and a figure for each measurement."""
     columns = [_figures(section) for section in sections]
@@ -131,6 +156,14 @@ def _figures(section: Section) -> list[tuple[str, str, str]]:
         ("wait, median", "response less size", of_summary(lambda s: seconds(s.wait.p50))),
         ("wait, p95", "", of_summary(lambda s: seconds(s.wait.p95))),
         ("wait, worst", "", of_summary(lambda s: seconds(s.wait.max))),
+        ("connect, median / p95", "until it can wait", of_summary(lambda s: _median_and_p95(s.connect))),
+        (
+            "queue wait, median / p95",
+            "until a pod took it up",
+            of_summary(lambda s: _median_and_p95(s.queue_wait)),
+        ),
+        ("service, median / p95", "until its end", of_summary(lambda s: _median_and_p95(s.service))),
+        ("times from", "the three above, and idleness", of_summary(lambda s: s.source)),
         ("slowdown, median", "response / size", of_summary(lambda s: f"{s.slowdown.p50:.2f} x")),
         ("slowdown, p95", "", of_summary(lambda s: f"{s.slowdown.p95:.2f} x")),
         ("slowdown, worst", "", of_summary(lambda s: f"{s.slowdown.max:.2f} x")),
@@ -142,6 +175,10 @@ def _figures(section: Section) -> list[tuple[str, str, str]]:
         ("failed / lost", "lost: no answer", f"{counts.sessions_failed} / {counts.sessions_lost}"),
         ("retried / duplicated", "", f"{counts.sessions_retried} / {counts.sessions_duplicated}"),
     ]
+
+
+def _median_and_p95(spread: Spread) -> str:
+    return f"{seconds(spread.p50)} / {seconds(spread.p95)}"
 
 
 def ratio(summary: Summary) -> str:

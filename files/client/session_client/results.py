@@ -46,6 +46,11 @@ class SessionResult:
         return not self.error
 
     @property
+    def arrival(self) -> float:
+        """When its connection stood: from then on it can be waiting for a pod."""
+        return self.intended_start if self.connected is None else self.connected
+
+    @property
     def response(self) -> float:
         """Seconds from the intended start to the end, so that no wait is left out (coordinated omission)."""
         return self.end - self.intended_start

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from session_client.errors import CannotRunError
+from session_client.intervals import CSV_NAME as INTERVALS_NAME
+from session_client.intervals import read_intervals
 from session_client.requests import scaled
 from session_client.results import CSV_NAME, SessionResult, read_results
 from session_client.run_record import JSON_NAME, read_run
-from session_client.summary import Counts, Interval, Summary, analyse, count, service_intervals
+from session_client.summary import NOT_LOGGED, Counts, Interval, Summary, analyse, count, intervals_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,15 @@ class Served:
     def wait(self) -> float:
         """Seconds beyond its size, from the intended start."""
         return max(0.0, self.result.response - self.size)
+
+    @property
+    def parts(self) -> tuple[float, float, float]:
+        """The response in seconds: connecting, waiting for a pod, in service until the client had the end."""
+        return (
+            self.interval.arrival - self.result.intended_start,
+            self.interval.start - self.interval.arrival,
+            self.result.end - self.interval.start,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,7 @@ class Run:
 
 
 def read_run_folder(folder: Path) -> Run:
-    """Read run.json and the sessions.csv of each measurement in it.
+    """Read run.json, and the sessions.csv and intervals.csv of each measurement in it.
 
     Raises CannotRunError when a file is missing or wrong, or nothing has been measured.
     """
@@ -76,6 +87,7 @@ def read_run_folder(folder: Path) -> Run:
         measurements = [
             measured(
                 read_results(folder / entry["folder"] / CSV_NAME),
+                read_intervals(folder / entry["folder"] / INTERVALS_NAME),
                 folder=entry["folder"],
                 dispatch=entry["dispatch"],
                 order=entry["order"],
@@ -97,6 +109,7 @@ def read_run_folder(folder: Path) -> Run:
 
 def measured(
     results: list[SessionResult],
+    logged: Mapping[int, Interval] = NOT_LOGGED,
     *,
     folder: str,
     dispatch: str,
@@ -106,17 +119,12 @@ def measured(
     time_scale: Decimal,
     pods: int,
 ) -> Measured:
-    """Join the sessions of one measurement with what can be derived from them."""
+    """Join the sessions of one measurement, and what the logs tell of them, with what can be derived."""
     done = sorted(
         (result for result in results if result.done), key=lambda result: (result.intended_start, result.id)
     )
     sizes = [float(scaled(result.size, time_scale)) for result in done]
-    intervals, overhead = service_intervals(
-        [
-            (result.pod, result.intended_start, result.end, size)
-            for result, size in zip(done, sizes, strict=True)
-        ]
-    )
+    intervals, overhead, _ = intervals_of(done, sizes, logged)
     return Measured(
         folder=folder,
         dispatch=dispatch,
@@ -129,5 +137,5 @@ def measured(
         served=[Served(*each) for each in zip(done, sizes, intervals, strict=True)],
         overhead=overhead,
         counts=count(results),
-        summary=analyse(results, time_scale, pods),
+        summary=analyse(results, time_scale, pods, logged),
     )

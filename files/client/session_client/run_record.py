@@ -16,6 +16,9 @@ JSON_NAME = "run.json"
 
 SCHEMA_VERSION = 1
 
+QUEUE = "queue"
+"""The dispatch whose log tells of its sessions: files/dispatcher/."""
+
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
@@ -30,7 +33,8 @@ class Conditions:
 class Measurement:
     """One measurement: its folder in the run's, how sessions met pods, and its figures by name.
 
-    The seed is that of its request order, None when the sizes were sent as given.
+    The seed is that of its request order, None when the sizes were sent as given. The clocks are those of
+    the logs that were read, None when none was: what was recorded of them stays.
     """
 
     folder: str
@@ -39,6 +43,7 @@ class Measurement:
     address: str
     seed: int | None
     summary: Mapping[str, Any]
+    clocks: Sequence[Mapping[str, Any]] | None = None
 
 
 def record(
@@ -72,10 +77,14 @@ def record(
         "address": measurement.address,
         "seed": measurement.seed,
         "summary": dict(measurement.summary),
+        "clocks": list(measurement.clocks or ()),
     }
     folders = [held.get("folder") for held in run["measurements"]]
     if measurement.folder in folders:
-        run["measurements"][folders.index(measurement.folder)] = entry
+        place = folders.index(measurement.folder)
+        if measurement.clocks is None:
+            entry["clocks"] = run["measurements"][place].get("clocks", [])
+        run["measurements"][place] = entry
     else:
         run["measurements"].append(entry)
     seeds = {held["seed"] for held in run["measurements"]}

@@ -39,10 +39,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The sessions in request order, one result for each request, and whether the run was cut short."""
+    """The sessions in request order, one result for each request, and whether the run was cut short.
+
+    started_at is the measurement's start, in seconds since the epoch by this machine's clock.
+    """
 
     results: list[SessionResult]
     interrupted: bool
+    started_at: float
 
 
 def run_sessions(
@@ -76,12 +80,14 @@ class _Run:
         self._gate = threading.Event()
         self._stop = threading.Event()
         self._started = time.monotonic()
+        self._started_at = time.time()
 
     def outcome(self) -> Outcome:
         interrupted = False
         try:
             self._start_threads()
             self._started = time.monotonic()
+            self._started_at = time.time()
             self._gate.set()
             self._wait()
         except KeyboardInterrupt:
@@ -94,7 +100,7 @@ class _Run:
             results = [
                 self._results.get(request.id) or self._unfinished(request) for request in self._requests
             ]
-        return Outcome(results, interrupted)
+        return Outcome(results, interrupted, self._started_at)
 
     def _start_threads(self) -> None:
         """Start every thread before the first session: starting them is no part of what is measured."""

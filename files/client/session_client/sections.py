@@ -26,7 +26,10 @@ _COLUMNS = {
     "size": None,
     "arrival": "0.000",
     "wait": None,
+    "connect": None,
+    "queue wait": None,
     "start": None,
+    "service": None,
     "end": None,
     "slowdown": None,
     "pod": None,
@@ -182,13 +185,16 @@ def _sessions(measured: Measured) -> tuple[list[str], list[list[str]]]:
 def _session_row(
     measured: Measured, result: SessionResult, served: Served | None, pods: Mapping[str, str]
 ) -> list[str]:
-    derived = [f"{served.wait:.3f}", f"{served.interval.start:.3f}"] if served and result.done else ["-", "-"]
+    times = ["-"] * 5
+    if served and result.done:
+        connect, queue_wait, service = served.parts
+        times = [f"{time:.3f}" for time in (served.wait, connect, queue_wait, served.interval.start, service)]
     slow = f"{_slowdown(measured, served):.2f}" if served and result.done else "-"
     return [
         str(result.id),
         plain(result.size),
         f"{result.intended_start:.3f}",
-        *derived,
+        *times,
         f"{result.end:.3f}",
         slow,
         pods.get(result.pod, "-"),

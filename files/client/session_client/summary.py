@@ -12,9 +12,10 @@ import heapq
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 
 from session_client.requests import scaled
 from session_client.results import INTERRUPTED, SessionResult
@@ -22,15 +23,29 @@ from session_client.results import INTERRUPTED, SessionResult
 SLOWDOWN_BOUND = 1.0
 """Sizes below this many seconds, unscaled, count as this: a wait of 1 s for 1 ms of work is no disaster."""
 
+SOURCES = {
+    "logs": "of pods and queue",
+    "mixed": "logs where they have the session, else derived",
+    "derived": "from sizes and ends: no logs",
+}
+"""Where the intervals of a measurement's sessions come from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """One session in service: it arrived, a pod took it at start and had finished it at end."""
+    """One session in service: it arrived where it waits, a pod took it at start and had finished it at end.
+
+    Until its arrival a session connects: it cannot be waiting for a pod yet.
+    """
 
     pod: str
     arrival: float
     start: float
     end: float
+
+
+NOT_LOGGED: Mapping[int, Interval] = MappingProxyType({})
+"""The logs tell nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +75,11 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The figures of one measurement. ratio is None when the lower bound is 0."""
+    """The figures of one measurement. ratio is None when the lower bound is 0.
+
+    connect, queue_wait and service are the parts of a session's response: until its arrival, until a pod
+    took it up, until its end. source says where they come from, as SOURCES explains.
+    """
 
     makespan: float
     lower_bound: float
@@ -70,6 +89,10 @@ class Summary:
     graham_bound: float
     wait: Spread
     slowdown: Spread
+    connect: Spread
+    queue_wait: Spread
+    service: Spread
+    source: str
     utilisation: float
     busy_share: dict[str, float]
     idle_while_queued: float
@@ -153,10 +176,32 @@ def service_intervals(
     return intervals, overhead
 
 
+def intervals_of(
+    done: Sequence[SessionResult], sizes: Sequence[float], logged: Mapping[int, Interval]
+) -> tuple[list[Interval], float, str]:
+    """Return when each session was in service, the overhead of a session, and the source of the intervals.
+
+    logged holds, by id, what the logs say; the others are derived. The overhead is the least that a session
+    took beyond its size from the start of its service.
+    """
+    derived, _ = service_intervals(
+        [(result.pod, result.arrival, result.end, size) for result, size in zip(done, sizes, strict=True)]
+    )
+    intervals = [logged.get(result.id, interval) for result, interval in zip(done, derived, strict=True)]
+    surplus = [
+        result.end - interval.start - size
+        for result, interval, size in zip(done, intervals, sizes, strict=True)
+    ]
+    found = sum(result.id in logged for result in done)
+    source = "derived" if not found else "logs" if found == len(done) else "mixed"
+    return intervals, max(0.0, min(surplus, default=0.0)), source
+
+
 def idle_while_queued(intervals: Sequence[Interval], pods: int) -> float:
     """Return the integral over time of idle pods x [somebody waits], in pod-seconds; 0 for true late binding.
 
-    A session waits from its arrival to the start of its service.
+    A session waits from its arrival to the start of its service. A pod that has taken a session up is not
+    idle, also while it only listens whether the request goes on.
     """
     events = []  # (time, change of busy pods, change of waiting sessions)
     for interval in intervals:
@@ -212,10 +257,16 @@ def count(results: Sequence[SessionResult]) -> Counts:
     )
 
 
-def analyse(results: Sequence[SessionResult], time_scale: Decimal, replicas: int | None) -> Summary | None:
+def analyse(
+    results: Sequence[SessionResult],
+    time_scale: Decimal,
+    replicas: int | None,
+    logged: Mapping[int, Interval] = NOT_LOGGED,
+) -> Summary | None:
     """Return the figures of a measurement, None when no session was done.
 
-    Without replicas, m is the number of distinct pods that answered.
+    Without replicas, m is the number of distinct pods that answered. logged holds, by id, the intervals that
+    the logs tell.
     """
     done = sorted(
         (result for result in results if result.done), key=lambda result: (result.intended_start, result.id)
@@ -225,13 +276,8 @@ def analyse(results: Sequence[SessionResult], time_scale: Decimal, replicas: int
     sizes = [float(scaled(result.size, time_scale)) for result in done]
     used = {result.pod for result in done}
     pods = replicas or len(used)
-    intervals, overhead = service_intervals(
-        [
-            (result.pod, result.intended_start, result.end, size)
-            for result, size in zip(done, sizes, strict=True)
-        ]
-    )
-    length = makespan(intervals)
+    intervals, overhead, source = intervals_of(done, sizes, logged)
+    length = max(result.end for result in done) - min(result.intended_start for result in done)
     bound = lower_bound(sizes, pods)
     busy = dict.fromkeys(sorted(used), 0.0)
     for interval in intervals:
@@ -250,6 +296,12 @@ def analyse(results: Sequence[SessionResult], time_scale: Decimal, replicas: int
                 for result, size in zip(done, sizes, strict=True)
             ]
         ),
+        connect=spread(
+            [i.arrival - result.intended_start for result, i in zip(done, intervals, strict=True)]
+        ),
+        queue_wait=spread([interval.start - interval.arrival for interval in intervals]),
+        service=spread([result.end - i.start for result, i in zip(done, intervals, strict=True)]),
+        source=source,
         utilisation=math.fsum(sizes) / (pods * length) if length else 0.0,
         busy_share={pod: seconds / length if length else 0.0 for pod, seconds in busy.items()},
         idle_while_queued=idle_while_queued(intervals, pods),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from session_client.summary import Interval
 
 START_PRECISION = 0.01
-"""Seconds; a start of service is derived from what the client saw, and not known better than this."""
+"""Seconds; a derived start of service is not known better than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +91,15 @@ def idle_spans(
 
 
 def overtakes(intervals: Sequence[Interval], precision: float = START_PRECISION) -> Overtakes:
-    """Count the pairs in which the session that arrived later was taken into service first.
+    """Count the pairs in which the session that was opened later was taken into service first.
 
-    The intervals are in request order, which decides between sessions that arrived together. Starts less
-    than the precision (seconds) apart are no overtaking. One queue, first come first served, has none.
+    The intervals are in the order in which the sessions were opened: sessions of a burst arrive too close
+    together to tell. Starts less than the precision (seconds) apart are no overtaking. One queue, first come
+    first served, has none.
     """
-    in_order = sorted(intervals, key=lambda interval: interval.arrival)
     later_starts: list[float] = []
     pairs = most = 0
-    for interval in reversed(in_order):
+    for interval in reversed(intervals):
         suffered = bisect.bisect_left(later_starts, interval.start - precision)
         pairs += suffered
         most = max(most, suffered)
