@@ -17,11 +17,14 @@ from session_client.summary import percentile
 MOST_APART = 10.0
 """Seconds by which clocks may differ: what preflight allows hosts."""
 
-TOLERANCE = 0.5
-"""Seconds by which an end may come later or earlier than the others: a thread of a busy client is late."""
+LATE = 0.5
+"""Seconds by which a client's end may come after the log's: the threads of a busy client are late."""
+
+EARLY = 0.1
+"""Seconds by which it may come before: a line is written a moment after what it tells."""
 
 SURE = 3
-"""So many sessions at least, and more than half, must agree on an offset beyond the tolerance..."""
+"""So many sessions at least, and more than half, must agree on clocks that differ by more than that..."""
 
 SURE_WITHIN = 0.1
 """... within so many seconds."""
@@ -105,7 +108,7 @@ def align(
     offset = _middle(best, end_of)
     off = percentile([abs(end_of[number] - line.end - offset) for number, line in best.items()], 0.95)
     sure = SURE <= len(best) > len(end_of) / 2 and off <= SURE_WITHIN
-    if abs(offset - usual) > TOLERANCE and not sure:
+    if abs(offset - usual) > LATE and not sure:
         return NOTHING
     return Alignment(best, offset, Clock(usual - offset, off, len(best)))
 
@@ -138,12 +141,12 @@ def _match(ends: _Ends, log: _Log, offset: float) -> dict[int, LoggedSession]:
     """Give each session the line that ends with it, in order; lines of other sessions are passed over."""
     matched = {}
     for key, sessions in ends.items():
-        near = _between(log[key], sessions[0][0] - offset - TOLERANCE, sessions[-1][0] - offset + TOLERANCE)
+        near = _between(log[key], sessions[0][0] - offset - LATE, sessions[-1][0] - offset + EARLY)
         place, spare = 0, len(near) - len(sessions)
         for end, number in sessions:
             while place < len(near) and _passed_over(near, place, end - offset, spare):
                 place, spare = place + 1, spare - 1
-            if place < len(near) and near[place].end - (end - offset) <= TOLERANCE:
+            if place < len(near) and near[place].end - (end - offset) <= EARLY:
                 matched[number] = near[place]
                 place += 1
             else:
@@ -153,7 +156,7 @@ def _match(ends: _Ends, log: _Log, offset: float) -> dict[int, LoggedSession]:
 
 def _passed_over(lines: Sequence[LoggedSession], place: int, end: float, spare: int) -> bool:
     """Return whether a line belongs to none of the sessions: too early, or one too many and the next fits."""
-    if lines[place].end < end - TOLERANCE:
+    if lines[place].end < end - LATE:
         return True
     if spare <= 0 or place + 1 == len(lines):
         return False

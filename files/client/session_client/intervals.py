@@ -122,7 +122,7 @@ def write_intervals(path: Path, intervals: Mapping[int, Interval]) -> None:
     writer.writerow(_COLUMNS)
     for number, interval in sorted(intervals.items()):
         times = (interval.arrival, interval.start, interval.end)
-        writer.writerow([number, interval.pod, *(f"{time:.6f}" for time in times)])
+        writer.writerow([number, interval.pod, *(f"{time:.9f}" for time in times)])
     write_whole(path, stream.getvalue())
 
 

@@ -24,8 +24,8 @@ MOST_LINES = 20
 """Measurements in the terminal's table."""
 
 _STARTS = {
-    "logs": "from the pods' logs",
-    "mixed": "from the pods' logs, where those have the session, and else derived from sizes and ends",
+    "logs": "from the logs of the pods",
+    "mixed": "from the logs of the pods, where those have the session, and else derived from sizes and ends",
     "derived": "derived from sizes and ends, without logs",
 }
 

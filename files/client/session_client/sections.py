@@ -25,10 +25,8 @@ _COLUMNS = {
     "id": None,
     "size": None,
     "arrival": "0.000",
-    "wait": None,
     "connect": None,
     "queue wait": None,
-    "start": None,
     "service": None,
     "end": None,
     "slowdown": None,
@@ -185,16 +183,13 @@ def _sessions(measured: Measured) -> tuple[list[str], list[list[str]]]:
 def _session_row(
     measured: Measured, result: SessionResult, served: Served | None, pods: Mapping[str, str]
 ) -> list[str]:
-    times = ["-"] * 5
-    if served and result.done:
-        connect, queue_wait, service = served.parts
-        times = [f"{time:.3f}" for time in (served.wait, connect, queue_wait, served.interval.start, service)]
+    parts = [f"{part:.3f}" for part in served.parts] if served and result.done else ["-"] * 3
     slow = f"{_slowdown(measured, served):.2f}" if served and result.done else "-"
     return [
         str(result.id),
         plain(result.size),
         f"{result.intended_start:.3f}",
-        *times,
+        *parts,
         f"{result.end:.3f}",
         slow,
         pods.get(result.pod, "-"),

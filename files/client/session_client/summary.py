@@ -24,9 +24,9 @@ SLOWDOWN_BOUND = 1.0
 """Sizes below this many seconds, unscaled, count as this: a wait of 1 s for 1 ms of work is no disaster."""
 
 SOURCES = {
-    "logs": "of pods and queue",
+    "logs": "what pods and queue wrote down",
     "mixed": "logs where they have the session, else derived",
-    "derived": "from sizes and ends: no logs",
+    "derived": "sizes and ends, for want of logs",
 }
 """Where the intervals of a measurement's sessions come from."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from session_client.output import client_text, sentence
+from session_client.output import client_text, notes_in, sentence
 from session_client.results import SessionResult
 from session_client.summary import analyse, count
 
@@ -74,10 +74,14 @@ def test_sentences_then_a_blank_line_then_the_summary(make_result: Callable[...,
         "longest first          2.000 s  one queue, longest first",
         "Graham bound           2.333 s  one queue, worst order",
         "utilisation              33.3%  pods' time spent working",
-        "idle-while-queued      4.000 s  pod-seconds idle while sessions waited",
+        "idle-while-queued      3.998 s  pod-seconds idle while sessions waited",
         "overhead               0.000 s  least beyond a session's size",
         "wait                   1.000 s  median; p95 1.900 s, worst 2.000 s",
         "slowdown                2.00 x  median; p95 2.900 x, worst 3.000 x",
+        "  connect              0.001 s  median; p95 0.001 s, worst 0.001 s",
+        "  queue wait           1.000 s  median; p95 1.899 s, worst 1.999 s",
+        "  service              1.500 s  median; p95 1.949 s, worst 1.999 s",
+        "  times from           derived  sizes and ends, for want of logs",
         "busy share               50.0%  mean of the pods used: a 67%, b 33%",
     ]
 
@@ -87,12 +91,20 @@ def test_the_summary_stays_short_and_says_what_is_special(make_result: Callable[
     results += [make_result(id=40 + n, error=f"reason {n}") for n in range(10)]
     summary = text(results, scale="0.5", notes=["held back"]).partition("\n\n")[2]
     lines = summary.splitlines()
-    assert len(lines) <= 20
+    assert len(lines) <= 24
     assert max(map(len, lines)) <= 160
     assert "of 40, the ones seen (no --replicas)" in summary
     assert "32 more, down to" in summary
     assert "time scale                 0.5  " in summary
     assert lines[-1] == "note                            held back"
+
+
+def test_notes_are_found_again(make_result: Callable[..., SessionResult]) -> None:
+    assert notes_in(text([make_result()], notes=["held back", "a second one"])) == [
+        "held back",
+        "a second one",
+    ]
+    assert notes_in(text([make_result()])) == notes_in("") == []
 
 
 def test_without_a_done_session_there_are_no_figures(make_result: Callable[..., SessionResult]) -> None:

@@ -242,7 +242,7 @@ def test_columns_that_say_nothing_are_left_out(
     folder = put("nodeport", reference_run, 5)
     report(folder)
     headings = re.findall(r'<th scope="col">(\w+)', (folder / "report.html").read_text())
-    assert headings == ["nodeport", "id", "size", "wait", "start", "end", "slowdown", "pod"]
+    assert headings == ["nodeport", "id", "size", "connect", "queue", "service", "end", "slowdown", "pod"]
 
 
 def test_the_same_run_makes_the_same_page(side_by_side: Path, report: Callable[[Path], Page]) -> None:

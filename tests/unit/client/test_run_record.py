@@ -75,6 +75,7 @@ def test_the_record_has_the_keys_of_the_contract(record: Client, run_folder: Pat
                 "order": "fifo",
                 "address": "198.51.100.11:30501",
                 "seed": 7,
+                "clocks": [],
             }
         ],
     }

@@ -113,6 +113,6 @@ def test_starts_that_cannot_be_told_apart_are_no_overtaking() -> None:
     assert overtakes(intervals) == Overtakes(1, 1)
 
 
-def test_later_arrivals_are_compared_by_arrival() -> None:
-    intervals = [Interval("a", 5, 5, 6), Interval("b", 0, 7, 8)]
+def test_the_order_of_opening_decides_whoever_arrived_a_moment_before() -> None:
+    intervals = [Interval("a", 0.003, 0.003, 6), Interval("b", 0.002, 7, 8), Interval("a", 0.001, 6, 7)]
     assert overtakes(intervals) == Overtakes(1, 1)
