@@ -120,6 +120,16 @@ def test_the_summary_says_what_happened(first_run: Outcome, dispatch: str) -> No
         assert summary[f"sessions_{count}"] == 0
 
 
+def test_the_logs_say_that_the_queue_leaves_no_pod_idle(first_run: Outcome) -> None:
+    measurements = json.loads((LATEST / "run.json").read_text())["measurements"]
+    nodeport, queue = (measurement["summary"] for measurement in measurements)
+    assert (nodeport["source"], queue["source"]) == ("logs", "logs")
+    # A change of hands takes a pod a few milliseconds; settling, 50 ms a session, is no idleness.
+    assert queue["idle_while_queued"] <= 0.02 * 14
+    assert queue["overhead"] >= 0.05
+    assert (LATEST / "queue/intervals.csv").exists()
+
+
 def test_logs_and_events_are_gathered(first_run: Outcome) -> None:
     assert len(list((LATEST / "cluster" / "logs").glob("singlethread-*.log"))) == 5
     assert (LATEST / "cluster" / "events.txt").stat().st_size > 0

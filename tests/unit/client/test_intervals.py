@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ class Bench:
             started.append(Worker(program, program.wait_for("started")[0]["port"]))
         return started
 
-    def gather(self, queue: Path | None = None, **pods: Worker) -> None:
+    def gather(self, pods: Mapping[str, Worker], queue: Path | None = None) -> None:
         """Keep what they have logged, as gathering from a cluster does."""
         self.logs.mkdir(parents=True, exist_ok=True)
         for name, worker in pods.items():
@@ -117,7 +117,7 @@ def test_a_queue_leaves_no_pod_idle_and_its_log_says_so(bench: Bench) -> None:
     results = bench.measure("queue", address)
     bench.measure("after", address)
     queue.sessions(3 * len(SIZES))
-    bench.gather(queue.program.log, **pods)
+    bench.gather(pods, queue.program.log)
     derived = bench.record("queue", "queue", 3)
     assert derived["summary"]["source"] == "derived"
     entry = bench.record("queue", "queue", 3, "--logs", bench.logs)
@@ -149,7 +149,7 @@ def test_a_queue_leaves_no_pod_idle_and_its_log_says_so(bench: Bench) -> None:
 def test_sessions_behind_each_other_in_one_pod(bench: Bench) -> None:
     pod, unused = bench.pods("web-1-a", "web-1-b")
     results = bench.measure("direct", pod.text)
-    bench.gather(**{"web-1-a": pod, "web-1-b": unused})
+    bench.gather({"web-1-a": pod, "web-1-b": unused})
     entry = bench.record("direct", "nodeport", 2, "--logs", bench.logs)
     summary = entry["summary"]
     assert [clock["log"] for clock in entry["clocks"]] == ["pods"]
@@ -168,7 +168,7 @@ def test_what_is_missing_in_the_logs_is_derived_and_said(bench: Bench) -> None:
     queue = bench.lab.dispatcher(list(pods.values()))
     results = bench.measure("queue", f"127.0.0.1:{queue.address[1]}")
     queue.sessions(len(SIZES))
-    bench.gather(**pods)
+    bench.gather(pods)
     whole = bench.record("queue", "queue", 2, "--logs", bench.logs)
     assert whole["summary"]["source"] == "logs"
     (bench.logs / "web-1-b.log").unlink()
@@ -184,7 +184,7 @@ def test_what_is_missing_in_the_logs_is_derived_and_said(bench: Bench) -> None:
     assert (none["summary"]["source"], none["clocks"]) == ("derived", [])
     # The queue's own log tells when a pod got a session, should the pods' be gone.
     shutil.rmtree(bench.logs)
-    bench.gather(queue.program.log)
+    bench.gather({}, queue.program.log)
     entry = bench.record("queue", "queue", 2, "--logs", bench.logs)
     assert entry["summary"]["source"] == "logs"
     assert_parts_are_whole(results, bench.intervals("queue"))
@@ -193,7 +193,7 @@ def test_what_is_missing_in_the_logs_is_derived_and_said(bench: Bench) -> None:
 def test_without_the_start_or_after_another_run_nothing_is_taken_from_old_files(bench: Bench) -> None:
     (pod,) = bench.pods("web-1-a")
     bench.measure("direct", pod.text)
-    bench.gather(**{"web-1-a": pod})
+    bench.gather({"web-1-a": pod})
     assert bench.record("direct", "nodeport", 1, "--logs", bench.logs)["summary"]["source"] == "logs"
     entry = bench.record("direct", "nodeport", 1)
     assert (entry["summary"]["source"], len(entry["clocks"])) == ("logs", 1)
