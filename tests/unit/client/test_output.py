@@ -26,6 +26,7 @@ def text(
         time_scale=Decimal(scale),
         replicas=replicas,
         notes=notes or [],
+        labels=[f"{result.size:f}" for result in results],
     )
 
 
@@ -40,17 +41,21 @@ def text(
 def test_a_done_session_has_the_first_experiments_sentence(
     make_result: Callable[..., SessionResult], size: str, end: float, expected: str
 ) -> None:
-    assert sentence(make_result(size=Decimal(size), end=end, pod=POD)) == expected
+    assert sentence(make_result(size=Decimal(size), end=end, pod=POD), size) == expected
 
 
 def test_seconds_count_from_the_intended_start(make_result: Callable[..., SessionResult]) -> None:
     result = make_result(intended_start=10.0, connected=11.0, end=12.5)
-    assert sentence(result) == "2 processed on pod-a after 2.500000000 seconds."
+    assert sentence(result, "2") == "2 processed on pod-a after 2.500000000 seconds."
+
+
+def test_a_pod_that_is_not_known_is_not_named(make_result: Callable[..., SessionResult]) -> None:
+    assert sentence(make_result(pod=""), "7 8") == "7 8 processed after 2.500000000 seconds."
 
 
 def test_a_failed_session_has_its_reason(make_result: Callable[..., SessionResult]) -> None:
     result = make_result(size=Decimal(7), end=3.0021, error="connection refused")
-    assert sentence(result) == "7 failed after 3.002 seconds: connection refused"
+    assert sentence(result, "7") == "7 failed after 3.002 seconds: connection refused"
 
 
 def test_sentences_then_a_blank_line_then_the_summary(make_result: Callable[..., SessionResult]) -> None:

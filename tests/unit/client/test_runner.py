@@ -14,7 +14,7 @@ from session_client.errors import CannotRunError
 from session_client.requests import make_requests
 from session_client.results import SessionResult
 from session_client.runner import STACK_BYTES, Outcome, Plan, backoff, run_sessions
-from session_client.session import TimeLimits
+from session_client.session import Manner, TimeLimits
 from session_client.summary import analyse
 
 Behaviour = Callable[[socket.socket], None]
@@ -24,9 +24,10 @@ def run(
     address: str, sizes: list[str], concurrency: int = 0, retries: int = 0, timeout: float = 20
 ) -> Outcome:
     requests = make_requests([Decimal(size) for size in sizes], Decimal(1))
-    plan = Plan(resolve(*split_address(address)), concurrency or len(sizes), TimeLimits(10, timeout), retries)
+    manner = Manner(TimeLimits(10, timeout))
+    plan = Plan(resolve(*split_address(address)), concurrency or len(sizes), manner, retries)
     seen: list[SessionResult] = []
-    outcome = run_sessions(requests, plan, seen.append)
+    outcome = run_sessions(requests, plan, lambda result, _reply: seen.append(result))
     assert sorted(seen, key=lambda result: result.id) == outcome.results
     return outcome
 
