@@ -68,7 +68,7 @@ def _from_table(content: bytes, path: Path) -> list[tuple[bytes, Decimal]]:
         _check_header(reader.fieldnames or ())
         return [(_request(row), _size(row)) for row in reader]
     except (ValueError, csv.Error) as error:
-        raise CannotRunError(f"{path}, line {max(reader.line_num, 1)}: {error}") from None
+        raise CannotRunError(f"{path}, line {max(reader.reader.line_num, 1)}: {error}") from None
 
 
 def _check_header(columns: Sequence[str]) -> None:
