@@ -1,7 +1,7 @@
 """A single-threaded program: answers its name, and on the next line the request it was sent.
 
-Takes a port (0: any) and a name. A request that begins with `sleep S` takes S seconds. Standard output has the
-port, then a line for each request that it took up.
+Takes a port (0: any) and a name. A request that begins with `sleep S` takes S seconds. Standard output
+has the port, then a line for each request that it took up.
 """
 
 from __future__ import annotations
