@@ -31,12 +31,14 @@ def client_text(
     time_scale: Decimal,
     replicas: int | None,
     notes: Sequence[str] = (),
-    labels: Sequence[str],
+    labels: Sequence[str] = (),
 ) -> str:
     """Return the whole of client.txt: sentences, a blank line, the summary.
 
-    Without a summary, for sizes or pods are not known, only what can be said without them.
+    labels are what sessions are called, their sizes unless given. Without a summary, for sizes or pods are not
+    known, there is what can be said without them.
     """
+    labels = labels or [f"{result.size:f}" for result in results]
     rows = [_row("sessions", *_counts(counts))]
     reasons = Counter(result.error for result in results if not result.done)
     rows += [_row("  failed", f"{number} x", reason) for reason, number in reasons.most_common(_MOST_REASONS)]

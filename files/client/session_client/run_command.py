@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
             [results[request.id] for request in in_order],
             held.replies | outcome.replies,
             outcome.interrupted,
-            _notes(arguments, plan, len(missing), held),
+            _notes(arguments, plan, len(missing), held, sized=any(request.size for request in requests)),
         )
         return _conclude(ended, folder, arguments)
 
@@ -174,13 +174,17 @@ def _open_sessions(
     return outcome
 
 
-def _notes(arguments: argparse.Namespace, plan: Plan, opened: int, held: Held) -> list[str]:
+def _notes(arguments: argparse.Namespace, plan: Plan, opened: int, held: Held, *, sized: bool) -> list[str]:
     """Return what a reader of the summary has to know about how it came about."""
     notes = []
     if plan.concurrency < opened:
         notes.append(f"--concurrency {plan.concurrency} held sessions back in the client: waits include that")
     if arguments.arrivals != Burst():
         notes.append("sessions arrived one after the other: the bounds take them all as there from the start")
+    if arguments.requests and sized:
+        notes.append(
+            f"sizes are those of {arguments.requests.name}: figures above hold as far as they are seconds"
+        )
     if arguments.resume:
         notes.append(
             f"resumed {plan.passed:.0f} s after the start with {opened} sessions: "

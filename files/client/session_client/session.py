@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from session_client.address import Endpoint
 from session_client.requests import RequestEnd
 
-MAX_REPLY_BYTES = 2**20
+MAX_REPLY_BYTES = 2**24
 """A longer reply is cut off and counts as a failure, so that no server can fill the client's memory."""
 
 KEEPALIVE_SECONDS = 60

@@ -26,7 +26,6 @@ def text(
         time_scale=Decimal(scale),
         replicas=replicas,
         notes=notes or [],
-        labels=[f"{result.size:f}" for result in results],
     )
 
 

@@ -54,7 +54,8 @@ def test_replies_stand_in_the_order_of_the_file(
         "huge, really processed on pod-a",
         "unknown processed on pod-a",
     ]
-    assert "ratio" in done.stdout  # there are sizes
+    assert "ratio" in done.stdout
+    assert "sizes are those of q.csv: figures above hold as far as they are seconds" in done.stdout
     assert [(row.id, str(row.size)) for row in read_results(tmp_path / "r/sessions.csv")] == [
         (1, "1"),
         (2, "9"),

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 from session_client.results import read_results
+from session_client.session import is_passing
 
-from tests.unit.dispatcher.harness import DISPATCHER, eventually, free_port
+from tests.unit.dispatcher.harness import DISPATCHER, Lab, ask, ask_all, eventually, free_port
+from tests.unit.dispatcher.harness import Client as HarnessClient
 
 POD = Path(__file__).parent / "echo_pod.py"
 
@@ -110,6 +112,34 @@ def test_every_session_has_one_result_whatever_dies(
     # Each done once: the journal has one success a session, so none was sent again after its answer came.
     journal = [json.loads(line) for line in (results / "journal.jsonl").read_text().splitlines()[1:]]
     assert sorted(entry["id"] for entry in journal if not entry["error"]) == list(range(1, count + 1))
+
+
+def test_what_the_queue_says_of_itself_is_worth_another_attempt(lab: Lab) -> None:
+    failing = lab.dispatcher([lab.worker("--faults=empty")], "--attempts=1")
+    spent = ask(failing.address, "0")
+    assert "pods failed with this session" in spent
+    assert is_passing(spent)
+
+    full = lab.dispatcher([lab.worker()], "--max-waiting=1")
+    replies = ask_all(full.address, ["0.5"] * 4)
+    refused = [reply for reply in replies if reply.startswith("error: ")]
+    assert refused
+    assert all(map(is_passing, refused))
+
+    ending = lab.dispatcher([lab.worker()])
+    clients = [HarnessClient(ending.address, "1"), HarnessClient(ending.address, "1")]
+    ending.wait_for_waiting(1)
+    ending.program.process.terminate()
+    sent_away = [reply for reply in (client.reply() for client in clients) if reply.startswith("error: ")]
+    assert sent_away
+    assert all(map(is_passing, sent_away))
+
+
+def test_what_the_queue_says_of_the_session_is_not(lab: Lab) -> None:
+    limited = lab.dispatcher([lab.worker()], "--session-limit=0.1")
+    overtime = ask(limited.address, "0.5")
+    assert overtime.startswith("error: ")
+    assert not is_passing(overtime)
 
 
 def test_five_thousand_requests_are_answered_in_order(
