@@ -18,6 +18,7 @@ from typing import Any
 
 from session_client.ended import from_line
 from session_client.errors import CannotRunError
+from session_client.files import sync_folder
 from session_client.requests import Request
 from session_client.results import SessionResult
 
@@ -109,7 +110,7 @@ def create(folder: Path, settings: Mapping[str, str], sessions: int) -> tuple[Jo
         started = time.time()
         head = {"journal": VERSION, "started": started, "sessions": sessions, "settings": settings}
         journal.append(json.dumps(head) + "\n")
-        _sync_folder(folder)
+        sync_folder(folder)  # the file's name itself must survive a crash
     except BaseException:
         journal.close()
         raise
@@ -144,11 +145,13 @@ def _open(path: Path, flags: int = 0) -> Journal:
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | flags, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         os.close(descriptor)
         raise CannotRunError(
             f"another session-client is at work in {path.parent}: wait for it, or take another folder"
         ) from None
+    except OSError:
+        pass  # a file system without locks: nobody watches over two clients there
     return Journal(path, descriptor)
 
 
@@ -213,11 +216,3 @@ def _refuse_unfinished(path: Path) -> None:
             f"{path.parent} holds an unfinished run, {len(done)} of {sessions} sessions done: go on with it "
             f"with --resume {path.parent} in place of --results, or remove {path}"
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)  # the file's name itself must survive a crash
-    finally:
-        os.close(descriptor)

@@ -35,8 +35,8 @@ def client_text(
 ) -> str:
     """Return the whole of client.txt: sentences, a blank line, the summary.
 
-    labels are what sessions are called, their sizes unless given. Without a summary, for sizes or pods are not
-    known, there is what can be said without them.
+    labels are what sessions are called, their sizes unless given. Without a summary, because no size or no
+    pod is known, there is what can be said without.
     """
     labels = labels or [f"{result.size:f}" for result in results]
     rows = [_row("sessions", *_counts(counts))]

@@ -5,11 +5,16 @@ import sys
 
 
 def print_text(text: str) -> None:
-    """Print results; a reader that has gone (`| head`) changes nothing, they are in the files."""
+    """Print results. When nobody can take them any more, nothing is lost: they are in the files.
+
+    A reader that has gone (`| head`) is no reason to speak of, a full disk is.
+    """
     try:
         print(text, end="", flush=True)
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
+        if not isinstance(error, BrokenPipeError):
+            complain(f"standard output: {error.strerror}. The results are in the files all the same")
 
 
 def complain(message: str) -> None:

@@ -1,7 +1,6 @@
 """Records results in a thread of its own, so that no session waits for the disk or for a display."""
 
 import queue
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -9,6 +8,7 @@ from typing import Self
 
 from session_client.ended import as_line
 from session_client.journal import Journal
+from session_client.printing import complain
 from session_client.requests import Request
 from session_client.results import SessionResult
 
@@ -30,8 +30,7 @@ class Recorder:
         self._observers = observers
         self._handed: queue.SimpleQueue[tuple[SessionResult, bytes] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
-        self.failure: OSError | None = None
-        """Why the last records are not in the journal."""
+        self._failing = False
 
     def take(self, result: SessionResult, reply: bytes) -> None:
         """Take over a session that ended; any thread may call it."""
@@ -72,13 +71,12 @@ class Recorder:
         try:
             self._journal.append(lines)
         except OSError as error:
-            if self.failure is None:
-                print(
-                    f"session-client: {error.filename}: {error.strerror}. The sessions go on, but --resume "
-                    "will not know of them until there is room",
-                    file=sys.stderr,
+            if not self._failing:
+                complain(
+                    f"{error.filename}: {error.strerror}. The sessions go on, but --resume will not know of "
+                    "them until there is room"
                 )
-            self.failure = error
+            self._failing = True
             return False
-        self.failure = None
+        self._failing = False
         return True

@@ -307,3 +307,18 @@ def test_the_view_shows_the_queue(lab: Lab, tmp_path: Path) -> None:
     code, _, shown = run_on_terminal([*arguments[:-1], "127.0.0.1:1"], LINES="30")
     assert code == 0
     assert "the queue's status port does not answer (--status)" in shown
+
+
+def test_a_full_standard_output_costs_no_result(
+    start_client: Start, serve: Callable[..., str], tmp_path: Path
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = start_client(
+            *("run", "--address", serve(echo), "--results", tmp_path, "--sizes", "1,2,3", "--json"),
+            stdout=full,
+        )
+        assert process.stderr
+        assert process.stderr.read().count("standard output: No space left on device.") == 1
+    assert process.wait(20) == 0
+    assert (tmp_path / "journal.jsonl").read_text().count("\n") == 4
+    assert [row.done for row in read_results(tmp_path / "sessions.csv")] == [True] * 3

@@ -74,7 +74,7 @@ def test_every_session_has_one_result_whatever_dies(
     start_client: Start, client: Client, programs: Programs, tmp_path: Path
 ) -> None:
     count = 120
-    requests = [f"sleep 0.05 request {number}" for number in range(count)]
+    requests = [f"sleep 0.1 request {number}" for number in range(count)]
     (tmp_path / "requests.txt").write_text("\n".join(requests) + "\n")
     results, output = tmp_path / "results", tmp_path / "output.txt"
     options: list[object] = ["--address", programs.address, "--requests", tmp_path / "requests.txt"]
