@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from session_client.address import split_address
+from session_client.arrivals import Arrivals, parse_arrivals
 from session_client.figures import FIGURE_NAMES
-from session_client.requests import DEFAULT_SIZES, parse_decimal
+from session_client.requests import DEFAULT_SIZES, OpeningOrder, RequestEnd, parse_decimal
+from session_client.session import ReplyForm
 from session_client.thresholds import Threshold, parse_threshold
 
 if TYPE_CHECKING:
@@ -68,8 +70,9 @@ def _add_run(commands: "_Commands", command: Command) -> None:
     parser = commands.add_parser(
         "run",
         help="open the sessions and measure them",
-        description="Opens all sessions at once, each in a thread of its own: sends the number of seconds,\n"
-        "reads the pod's name until the server closes. Writes sessions.csv and client.txt.",
+        description="Opens the sessions, each in a thread of its own: sends a number of seconds, or a\n"
+        "request from a file, and reads the reply until the server closes. Writes sessions.csv\n"
+        "and client.txt; with --requests also replies.jsonl.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -83,32 +86,80 @@ def _add_run(commands: "_Commands", command: Command) -> None:
         metavar="HOST:PORT",
         help="where the sessions go; [::1]:5501 for IPv6",
     )
-    option(
+    folder = parser.add_mutually_exclusive_group(required=True)
+    folder.add_argument(
         "--results",
         type=Path,
-        required=True,
         metavar="DIR",
-        help="folder for sessions.csv and client.txt; made when missing",
+        help="folder for sessions.csv, client.txt and the journal; made when missing",
     )
-    sizes = parser.add_mutually_exclusive_group()
-    sizes.add_argument(
+    folder.add_argument(
+        "--resume",
+        type=Path,
+        metavar="DIR",
+        help="go on with a run that was cut: do what is not done, keep what is",
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         "--sizes",
         default=DEFAULT_SIZES,
         metavar="2,3,5",
         help="seconds of each session (default: %(default)s)",
     )
-    sizes.add_argument(
+    what.add_argument(
         "--sizes-file", type=Path, metavar="FILE", help="read the sizes from a file; # starts a comment"
     )
+    what.add_argument(
+        "--requests",
+        type=Path,
+        metavar="FILE",
+        help="send what the file holds: a request a line, or *.csv with the columns request,size",
+    )
+    order = parser.add_mutually_exclusive_group()
+    order.add_argument(
+        "--order-seed",
+        type=_whole(0),
+        metavar="N",
+        help="shuffle the sessions; the same N gives the same order",
+    )
+    order.add_argument(
+        "--order",
+        choices=[*OpeningOrder],
+        default=OpeningOrder.GIVEN,
+        help="which sessions are opened first; unknown sizes count as 0 (default: given)",
+    )
     option(
-        "--order-seed", type=_whole(0), metavar="N", help="shuffle the sizes; the same N gives the same order"
+        "--arrivals",
+        type=_arrivals,
+        default="burst",
+        metavar="WHEN",
+        help="burst: all at once; poisson:RATE[:SEED]: so many a second at random; "
+        "trace:FILE: a time in seconds a line (default: burst)",
+    )
+    option(
+        "--request-end",
+        choices=[*RequestEnd],
+        help="what ends a request (default: newline with --requests, else nothing)",
+    )
+    option(
+        "--reply",
+        choices=[*ReplyForm],
+        default=ReplyForm.POD,
+        help="pod: the first line of a reply names the pod, the rest is output; output: all of it is output "
+        "(default: pod)",
+    )
+    option(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="when all sessions are done, write the replies' output there, in request order",
     )
     option(
         "--time-scale",
         type=_time_scale,
         default=Decimal(1),
         metavar="F",
-        help="send sizes x F, to try things out quickly (default: 1)",
+        help="send sizes x F, to try things out quickly; not with --requests (default: 1)",
     )
     option("--concurrency", type=_whole(1), metavar="N", help="sessions in flight at most (default: all)")
     option(
@@ -130,7 +181,7 @@ def _add_run(commands: "_Commands", command: Command) -> None:
         type=_whole(0),
         default=0,
         metavar="N",
-        help="open a failed session again up to N times (default: 0)",
+        help="open a session again up to N times when its pod, queue or link died (default: 0)",
     )
     option(
         "--replicas",
@@ -146,7 +197,18 @@ def _add_run(commands: "_Commands", command: Command) -> None:
         metavar="CONDITION",
         help="exit with 3 when this is so, for example 'ratio>1.2'; may be given several times",
     )
-    option("--quiet", action="store_true", help="no progress display")
+    option(
+        "--status",
+        type=_address,
+        metavar="HOST:PORT",
+        help="the queue's status port: the view on the terminal then shows what each pod does",
+    )
+    option("--quiet", action="store_true", help="show no progress")
+    option(
+        "--json",
+        action="store_true",
+        help="print a line of JSON for each session as it ends, in place of the sentences and the summary",
+    )
 
 
 def _add_record(commands: "_Commands", command: Command) -> None:
@@ -224,6 +286,11 @@ def _timeout(text: str) -> float:
     if value > LONGEST_TIMEOUT:
         raise ValueError(f"{text!r} is more than {LONGEST_TIMEOUT} seconds")
     return float(value)
+
+
+@_typed
+def _arrivals(text: str) -> Arrivals:
+    return parse_arrivals(text)
 
 
 @_typed

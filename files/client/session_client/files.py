@@ -6,25 +6,25 @@ import tempfile
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file by way of a temporary one beside it: a reader sees the old content or all of the new.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file by way of a temporary one beside it: a reader sees the old content or all of the new.
 
     Raises OSError when it cannot be written; the old content then stands.
     """
     try:
-        _write_beside(path, text)
+        _write_beside(path, content.encode() if isinstance(content, str) else content)
     except OSError as error:
         error.filename = str(path)  # the name the user knows, not the temporary one
         raise
 
 
-def _write_beside(path: Path, text: str) -> None:
+def _write_beside(path: Path, content: bytes) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+        with os.fdopen(descriptor, "wb") as stream:
             os.fchmod(stream.fileno(), 0o644)  # mkstemp's 0600 would keep the results from other users
-            stream.write(text)
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
@@ -32,8 +32,13 @@ def _write_beside(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)  # the rename itself must survive a crash
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names of a folder's files to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the rename itself must survive a crash
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

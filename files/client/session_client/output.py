@@ -15,11 +15,12 @@ _MOST_REASONS = 3
 _MOST_PODS = 8
 
 
-def sentence(result: SessionResult) -> str:
-    """Return the session's line. Seconds count from its intended start."""
+def sentence(result: SessionResult, label: str) -> str:
+    """Return the session's line. Seconds count from its intended start; the label says what was asked for."""
     if result.done:
-        return f"{result.size:f} processed on {result.pod} after {result.response:.9f} seconds."
-    return f"{result.size:f} failed after {result.response:.3f} seconds: {result.error}"
+        place = f" on {result.pod}" if result.pod else ""
+        return f"{label} processed{place} after {result.response:.9f} seconds."
+    return f"{label} failed after {result.response:.3f} seconds: {result.error}"
 
 
 def client_text(
@@ -30,23 +31,54 @@ def client_text(
     time_scale: Decimal,
     replicas: int | None,
     notes: Sequence[str] = (),
+    labels: Sequence[str] = (),
 ) -> str:
-    """Return the whole of client.txt: sentences, a blank line, the summary."""
+    """Return the whole of client.txt: sentences, a blank line, the summary.
+
+    labels are what sessions are called, their sizes unless given. Without a summary, because no size or no
+    pod is known, there is what can be said without.
+    """
+    labels = labels or [f"{result.size:f}" for result in results]
+    rows = _rows(results, counts, summary, time_scale, replicas, notes)
+    return "\n".join([*map(sentence, results, labels), "", *rows]) + "\n"
+
+
+def with_figures(
+    text: str,
+    results: Sequence[SessionResult],
+    counts: Counts,
+    summary: Summary | None,
+    *,
+    time_scale: Decimal,
+    replicas: int | None,
+) -> str:
+    """Return a client.txt with other figures; its sentences and notes stay."""
+    sentences, blank, figures = text.rpartition("\n\n")
+    lines = [line.split(maxsplit=1) for line in figures.splitlines()]
+    notes = [line[1] for line in lines if len(line) == 2 and line[0] == "note"]
+    rows = _rows(results, counts, summary, time_scale, replicas, notes)
+    return sentences + blank + "\n".join(rows) + "\n"
+
+
+def _rows(
+    results: Sequence[SessionResult],
+    counts: Counts,
+    summary: Summary | None,
+    time_scale: Decimal,
+    replicas: int | None,
+    notes: Sequence[str],
+) -> list[str]:
+    """Return the lines below the sentences."""
     rows = [_row("sessions", *_counts(counts))]
     reasons = Counter(result.error for result in results if not result.done)
     rows += [_row("  failed", f"{number} x", reason) for reason, number in reasons.most_common(_MOST_REASONS)]
     if summary:
         rows += _figures(summary, replicas)
+    elif counts.sessions_done:
+        rows.append(_row("makespan", _seconds(_makespan(results)), "first intended start to last end"))
     if time_scale != 1:
         rows.append(_row("time scale", plain(time_scale), "seconds above are as run: sizes x time scale"))
-    rows += [_row("note", "", note) for note in notes]
-    return "\n".join([*map(sentence, results), "", *rows]) + "\n"
-
-
-def notes_in(text: str) -> list[str]:
-    """Return the notes that a client.txt holds."""
-    rows = [line.split(maxsplit=1) for line in text.rpartition("\n\n")[2].splitlines()]
-    return [row[1] for row in rows if len(row) == 2 and row[0] == "note"]
+    return [*rows, *(_row("note", "", note) for note in notes)]
 
 
 def _figures(summary: Summary, replicas: int | None) -> list[str]:
@@ -84,6 +116,11 @@ def _figures(summary: Summary, replicas: int | None) -> list[str]:
         _row("  times from", summary.source, SOURCES[summary.source]),
         _row("busy share", *_busy(summary.busy_share)),
     ]
+
+
+def _makespan(results: Sequence[SessionResult]) -> float:
+    done = [result for result in results if result.done]
+    return max(result.end for result in done) - min(result.intended_start for result in done)
 
 
 def _counts(counts: Counts) -> tuple[str, str]:

@@ -1,15 +1,10 @@
-"""What a person sees while sessions run: a line on the terminal's stderr, nothing anywhere else."""
+"""How far the sessions are: what is done, by which pods, and an estimate of what is left."""
 
-import contextlib
+import bisect
 import math
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from session_client.requests import Request, scaled
 from session_client.results import SessionResult
@@ -44,51 +39,76 @@ def eta(left: tuple[float, float] | None) -> str:
     return f"ETA {high}" if low == high else f"ETA {low} to {high}"
 
 
-@contextlib.contextmanager
-def shown(
-    requests: Sequence[Request], time_scale: Decimal, replicas: int | None, *, quiet: bool
-) -> Iterator[Callable[[SessionResult], None]]:
-    """Show progress while the context lasts; gives the function to call for each session that ended.
+class Tally:
+    """The sessions of one run of the client. Times are in seconds since that run began."""
 
-    Silent when quiet, or when stderr is no terminal. NO_COLOR is honoured by the display itself.
-    """
-    if quiet or not sys.stderr.isatty():  # Console.is_terminal would believe FORCE_COLOR
-        yield lambda _: None
-        return
-    columns = (
-        TextColumn("sessions"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[eta]}"),
-        TextColumn("{task.fields[failures]}"),
-    )
-    # Standard output belongs to the results alone: it must not pass through the display.
-    display = Progress(
-        *columns,
-        console=Console(stderr=True),
-        transient=True,
-        refresh_per_second=4,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
-    task = display.add_task("", total=len(requests), eta=eta(None), failures="")
-    total = math.fsum(float(scaled(request.size, time_scale)) for request in requests)
-    started = time.monotonic()
-    lock = threading.Lock()
-    done, failed = 0.0, 0
-    pods: set[str] = set()
+    def __init__(
+        self,
+        requests: Sequence[Request],
+        time_scale: Decimal,
+        *,
+        concurrency: int,
+        replicas: int | None = None,
+        passed: float = 0.0,
+    ) -> None:
+        """Count from nothing; the requests are in the order in which they are opened.
 
-    def update(result: SessionResult) -> None:
-        nonlocal done, failed
-        with lock:
-            if result.done:
-                done += float(scaled(result.size, time_scale))
-                pods.add(result.pod)
-            else:
-                failed += 1
-            left = remaining(total, done, time.monotonic() - started, replicas or len(pods))
-            display.update(task, advance=1, eta=eta(left), failures=f"{failed} failed" if failed else "")
+        passed is the time on the measurement's clock at which this run began.
+        """
+        self.total = len(requests)
+        self.done = 0
+        self.failed = 0
+        self.done_by: Counter[str] = Counter()
+        """Sessions done, by pod; of replies that name no pod, none."""
+        self._sized = all(request.size for request in requests)
+        self._time_scale = time_scale
+        self._work = math.fsum(float(scaled(request.size, time_scale)) for request in requests)
+        self._work_done = 0.0
+        self._concurrency = concurrency
+        self._replicas = replicas
+        self._starts = sorted(request.intended_start - passed for request in requests)
 
-    with display:
-        yield update
+    def add(self, result: SessionResult) -> None:
+        """Count a session that ended."""
+        work = float(scaled(result.size, self._time_scale))
+        if result.done:
+            self.done += 1
+            self._work_done += work
+            if result.pod:
+                self.done_by[result.pod] += 1
+        else:
+            self.failed += 1
+            self._work -= work
+
+    @property
+    def ended(self) -> int:
+        """Sessions that are done or failed."""
+        return self.done + self.failed
+
+    def in_flight(self, elapsed: float) -> int:
+        """Return how many sessions are open: those that were meant to start by now, as far as allowed."""
+        return max(0, min(self._concurrency, bisect.bisect_right(self._starts, elapsed) - self.ended))
+
+    def in_pods(self, elapsed: float) -> int:
+        """Return how many of them pods work on, if they were given to free pods: not seen, only derived."""
+        return min(self.in_flight(elapsed), self._replicas or len(self.done_by))
+
+    def left(self, elapsed: float) -> tuple[float, float] | None:
+        """Return the least and the likely seconds that are left; by the number of sessions without sizes."""
+        if self._sized:
+            estimate = remaining(self._work, self._work_done, elapsed, self._replicas or len(self.done_by))
+        elif self.ended and elapsed > 0:
+            by_number = (self.total - self.ended) * elapsed / self.ended
+            estimate = (by_number, by_number)
+        else:
+            estimate = None
+        if estimate is None:
+            return None
+        to_come = self._starts[-1] - elapsed  # the last session has not arrived before
+        return max(estimate[0], to_come), max(estimate[1], to_come)
+
+    def line(self, elapsed: float) -> str:
+        """Return how far the sessions are, in a line."""
+        failures = f", {self.failed} failed" if self.failed else ""
+        done = f"{self.done} of {self.total} sessions done"
+        return f"{done}{failures}, {self.in_flight(elapsed)} open, {eta(self.left(elapsed))}"

@@ -1,11 +1,16 @@
-"""What is asked of the pods: session sizes from the command line or a file, and the bytes sent for each."""
+"""What is asked of the pods: session sizes from the command line or a file, and the bytes sent for each.
 
+Requests of the user's own come from request_file.py.
+"""
+
+import enum
 import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import TypeVar
 
 from session_client.errors import CannotRunError
 
@@ -19,13 +24,38 @@ _NANOSECOND = Decimal("1e-9")
 _PLAIN_DECIMAL = re.compile(r"[0-9]+(\.[0-9]{1,9})?")
 
 
+_Item = TypeVar("_Item")
+
+
+class OpeningOrder(enum.StrEnum):
+    """Which sessions are opened first."""
+
+    GIVEN = "given"
+    LONGEST_FIRST = "longest_first"
+
+
+class RequestEnd(enum.StrEnum):
+    """What ends a request: a newline, a half-close, or nothing but the silence after it."""
+
+    NEWLINE = "newline"
+    HALF_CLOSE = "half-close"
+    NOTHING = "nothing"
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One session to open. The id is its place in the request order, from 1."""
+    """One session to open. The id is its place in the request order, from 1.
+
+    size is 0 where it is not known. label is what people call the session. intended_start is in seconds from
+    the measurement's start; attempts are those that an earlier run of the same sessions has recorded.
+    """
 
     id: int
     size: Decimal
     payload: bytes
+    label: str
+    intended_start: float = 0.0
+    attempts: int = 0
 
 
 def parse_decimal(text: str) -> Decimal:
@@ -83,9 +113,9 @@ def _not_none(sizes: list[Decimal], where: str) -> list[Decimal]:
     return sizes
 
 
-def shuffled(sizes: Sequence[Decimal], seed: int) -> list[Decimal]:
-    """Return the sizes in a random order that depends on nothing but the seed."""
-    order = list(sizes)
+def shuffled(items: Sequence[_Item], seed: int) -> list[_Item]:
+    """Return the items in a random order that depends on nothing but the seed."""
+    order = list(items)
     random.Random(seed).shuffle(order)
     return order
 
@@ -104,6 +134,11 @@ def scaled(size: Decimal, time_scale: Decimal) -> Decimal:
 def make_requests(sizes: Sequence[Decimal], time_scale: Decimal) -> list[Request]:
     """Return a request for each size, in their order."""
     return [
-        Request(number, size, plain(scaled(size, time_scale)).encode("ascii"))
+        Request(number, size, plain(scaled(size, time_scale)).encode("ascii"), f"{size:f}")
         for number, size in enumerate(sizes, start=1)
     ]
+
+
+def longest_first(requests: Sequence[Request]) -> list[Request]:
+    """Return the requests from the largest size down; equal ones, and those of unknown size, as given."""
+    return sorted(requests, key=lambda request: -request.size)

@@ -15,13 +15,10 @@ from session_client.address import Endpoint
 from session_client.errors import CannotRunError
 from session_client.requests import Request
 from session_client.results import INTERRUPTED, NEVER_SENT, SessionResult
-from session_client.session import Attempt, TimeLimits, converse, describe, dial
+from session_client.session import Attempt, Manner, converse, describe, dial
 
 STACK_BYTES = 256 * 1024
 """Stack of a session's thread. The usual 8 MiB would take 16 GiB of address space for 2,000 sessions."""
-
-INTENDED_START = 0.0
-"""Every session is meant to start with the measurement; what --concurrency holds back waits from then on."""
 
 _LONGEST_BACKOFF = 5.0
 _SECONDS_TO_STOP = 5.0
@@ -29,32 +26,41 @@ _SECONDS_TO_STOP = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to run the sessions; retries are attempts after the first, concurrency is sessions in flight."""
+    """How to run the sessions; retries are attempts after the first, concurrency is sessions in flight.
+
+    passed is the time on the measurement's clock at which this run takes it up, in seconds.
+    """
 
     endpoint: Endpoint
     concurrency: int
-    limits: TimeLimits
+    manner: Manner
     retries: int
+    passed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The sessions in request order, one result for each request, and whether the run was cut short.
+    """One result for each request, in the order of the requests, and whether the run was cut short.
 
-    started_at is the measurement's start, in seconds since the epoch by this machine's clock.
+    replies are by the session's id; a session that got none has no entry. started_at is the measurement's
+    start, in seconds since 1970 by this machine's clock.
     """
 
     results: list[SessionResult]
+    replies: dict[int, bytes]
     interrupted: bool
     started_at: float
 
 
-def run_sessions(
-    requests: Sequence[Request], plan: Plan, on_result: Callable[[SessionResult], None]
-) -> Outcome:
+OnResult = Callable[[SessionResult, bytes], None]
+"""Takes a session that ended and its reply."""
+
+
+def run_sessions(requests: Sequence[Request], plan: Plan, on_result: OnResult) -> Outcome:
     """Run all sessions and return when each has ended, or soon after KeyboardInterrupt.
 
-    on_result is called from the sessions' threads, once for each session that was opened.
+    They are opened in the order given, none before its intended start. on_result is called from the sessions'
+    threads, once for each session that was opened.
 
     Raises CannotRunError when the system gives no threads; then no session was opened.
     """
@@ -64,30 +70,30 @@ def run_sessions(
 class _Run:
     """The state that the threads of one measurement share."""
 
-    def __init__(
-        self, requests: Sequence[Request], plan: Plan, on_result: Callable[[SessionResult], None]
-    ) -> None:
+    def __init__(self, requests: Sequence[Request], plan: Plan, on_result: OnResult) -> None:
         self._requests = requests
         self._plan = plan
         self._on_result = on_result
         self._pending = deque(requests)
         self._results: dict[int, SessionResult] = {}
+        self._replies: dict[int, bytes] = {}
         self._attempts: dict[int, int] = {}
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
+        self._door = threading.Lock()
         self._running = 0
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._gate = threading.Event()
         self._stop = threading.Event()
         self._started = time.monotonic()
-        self._started_at = time.time()
+        self._started_at = time.time() - plan.passed
 
     def outcome(self) -> Outcome:
         interrupted = False
         try:
             self._start_threads()
             self._started = time.monotonic()
-            self._started_at = time.time()
+            self._started_at = time.time() - self._plan.passed
             self._gate.set()
             self._wait()
         except KeyboardInterrupt:
@@ -100,7 +106,7 @@ class _Run:
             results = [
                 self._results.get(request.id) or self._unfinished(request) for request in self._requests
             ]
-        return Outcome(results, interrupted, self._started_at)
+            return Outcome(results, dict(self._replies), interrupted, self._started_at)
 
     def _start_threads(self) -> None:
         """Start every thread before the first session: starting them is no part of what is measured."""
@@ -137,18 +143,30 @@ class _Run:
     def _take_requests(self) -> None:
         """Run one request after the other until there is none."""
         while True:
-            # Taking and dialling under one lock makes the order of arrival the order of the requests.
-            with self._lock:
-                if self._stop.is_set() or not self._pending:
+            # Taking and dialling behind one door makes the order of arrival the order of the requests.
+            with self._door:
+                request = self._next()
+                if request is None:
                     return
-                request = self._pending.popleft()
-                dialled = self._dial(request)
-            result = self._run(request, dialled)
+                with self._lock:
+                    dialled = self._dial(request)
+            attempt, result = self._run(request, dialled)
             with self._lock:
                 self._results[request.id] = result
-            self._on_result(result)
+                if attempt.reply:
+                    self._replies[request.id] = attempt.reply
+            self._on_result(result, attempt.reply)
 
-    def _run(self, request: Request, dialled: socket.socket | Attempt) -> SessionResult:
+    def _next(self) -> Request | None:
+        """Wait until the next session is meant to start and return its request; None when there is none."""
+        if not self._pending:
+            return None
+        while (early := self._pending[0].intended_start - self._clock()) > 0:
+            if self._stop.wait(early):
+                break
+        return None if self._stop.is_set() else self._pending.popleft()
+
+    def _run(self, request: Request, dialled: socket.socket | Attempt) -> tuple[Attempt, SessionResult]:
         """Carry one session through all its attempts."""
         while True:
             attempt = dialled if isinstance(dialled, Attempt) else self._converse(request, dialled)
@@ -156,8 +174,9 @@ class _Run:
             if attempt.error and self._stop.is_set():
                 attempt.error = INTERRUPTED
             attempts = self._attempts[request.id]
-            if not attempt.error or attempts > self._plan.retries or self._stop.wait(backoff(attempts)):
-                return _result(request, attempt, attempts)
+            settled = not attempt.error or attempt.lasting or attempts > self._plan.retries
+            if settled or self._stop.wait(backoff(attempts)):
+                return attempt, _result(request, attempt, attempts)
             with self._lock:
                 dialled = self._dial(request)
 
@@ -175,7 +194,7 @@ class _Run:
 
     def _converse(self, request: Request, connection: socket.socket) -> Attempt:
         with self._closing(connection):
-            return converse(connection, request.payload, self._clock, self._plan.limits)
+            return converse(connection, request.payload, self._clock, self._plan.manner)
 
     @contextlib.contextmanager
     def _closing(self, connection: socket.socket) -> Iterator[None]:
@@ -206,7 +225,7 @@ class _Run:
         return _result(request, Attempt(end=self._clock(), error=error), attempts)
 
     def _clock(self) -> float:
-        return time.monotonic() - self._started
+        return self._plan.passed + time.monotonic() - self._started
 
 
 def backoff(attempts: int) -> float:
@@ -219,12 +238,12 @@ def _result(request: Request, attempt: Attempt, attempts: int) -> SessionResult:
     return SessionResult(
         id=request.id,
         size=request.size,
-        intended_start=INTENDED_START,
+        intended_start=request.intended_start,
         connected=attempt.connected,
         first_byte=attempt.first_byte,
         end=attempt.end,
         pod=attempt.pod,
         node="",
-        attempts=attempts,
+        attempts=request.attempts + attempts,
         error=attempt.error,
     )

@@ -1,6 +1,7 @@
-"""One session over a real socket: connect, send the digits, read until the server closes."""
+"""One session over a real socket: connect, send the request, read until the server closes."""
 
 import contextlib
+import enum
 import os
 import re
 import select
@@ -9,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from session_client.address import Endpoint
+from session_client.requests import RequestEnd
 
-MAX_REPLY_BYTES = 2**20
+MAX_REPLY_BYTES = 2**24
 """A longer reply is cut off and counts as a failure, so that no server can fill the client's memory."""
 
 KEEPALIVE_SECONDS = 60
@@ -18,13 +20,36 @@ KEEPALIVE_SECONDS = 60
 
 _HOST_NAME = re.compile(rb"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 _SHOWN_CHARACTERS = 200
+_PASSING = re.compile(
+    r"error: (.*; try again( later)?"
+    r"|[0-9]+ pods failed with this session, .*"
+    r"|the pod failed \(.*\) and the request is too long to be sent again)"
+)
+"""What the queue says when it ends, is full, has had no pods, or has lost the pods it gave the session to."""
 
 Clock = Callable[[], float]
 """Seconds since the measurement's start, monotonic."""
 
 
+class ReplyForm(enum.StrEnum):
+    """What a whole reply looks like. In every form one that begins with `error:` is a failed session."""
+
+    POD = "pod"
+    """The first line is the name of the pod that answered; what follows is the program's output."""
+    OUTPUT = "output"
+    """All of it is the program's output: who answered is not known."""
+
+
 class SessionError(Exception):
-    """The session failed; the text is the reason that the results carry."""
+    """The session failed; the text is the reason that the results carry.
+
+    lasting: another attempt would fail in the same way. reply: what the server said, if it said anything.
+    """
+
+    def __init__(self, reason: str, *, lasting: bool = False, reply: bytes = b"") -> None:
+        super().__init__(reason)
+        self.lasting = lasting
+        self.reply = reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +60,30 @@ class TimeLimits:
     session: float
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a session is held: its time limits, what ends its request, and the form of its reply."""
+
+    limits: TimeLimits
+    request_end: RequestEnd = RequestEnd.NOTHING
+    reply: ReplyForm = ReplyForm.POD
+
+
 @dataclass(slots=True)
 class Attempt:
-    """What came of one attempt. Times are in seconds from the measurement's start; None: never happened."""
+    """What came of one attempt. Times are in seconds from the measurement's start; None: never happened.
+
+    reply is the program's output, or all that the server said when it answered with an error.
+    """
 
     connected: float | None = None
     first_byte: float | None = None
     end: float = 0.0
     pod: str = ""
+    reply: bytes = b""
     error: str = ""
+    lasting: bool = False
+    """The error would be the same in another attempt."""
 
 
 def dial(endpoint: Endpoint) -> socket.socket:
@@ -65,23 +105,25 @@ def dial(endpoint: Endpoint) -> socket.socket:
     return connection
 
 
-def converse(connection: socket.socket, payload: bytes, clock: Clock, limits: TimeLimits) -> Attempt:
+def converse(connection: socket.socket, payload: bytes, clock: Clock, manner: Manner) -> Attempt:
     """Carry a dialled connection through one session; errors end up in the attempt, never in an exception."""
     attempt = Attempt()
+    limits = manner.limits
     deadline = clock() + limits.session if limits.session else None
     try:
         try:
             _await_connection(connection, limits, clock, deadline)
             attempt.connected = clock()
             connection.settimeout(_left(deadline, clock))
-            # The digits alone: no newline and no half-close, as the first clients of this contract sent them.
-            connection.sendall(payload)
+            connection.sendall(payload + b"\n" if manner.request_end is RequestEnd.NEWLINE else payload)
+            if manner.request_end is RequestEnd.HALF_CLOSE:
+                connection.shutdown(socket.SHUT_WR)
             reply = _read_reply(connection, attempt, clock, deadline)
         finally:
             attempt.end = clock()
-        attempt.pod = pod_of(reply)
+        attempt.pod, attempt.reply = understand(reply, manner.reply)
     except SessionError as error:
-        attempt.error = str(error)
+        attempt.error, attempt.lasting, attempt.reply = str(error), error.lasting, error.reply
     except (ConnectionResetError, BrokenPipeError):
         when = "before a reply" if attempt.first_byte is None else "in the middle of the reply"
         attempt.error = f"connection reset {when}"
@@ -92,19 +134,28 @@ def converse(connection: socket.socket, payload: bytes, clock: Clock, limits: Ti
     return attempt
 
 
-def pod_of(reply: bytes) -> str:
-    """Return the pod's name, the first line of the reply.
+def understand(reply: bytes, form: ReplyForm) -> tuple[str, bytes]:
+    """Return the pod's name, empty where it is not told, and the program's output.
 
-    Raises SessionError when the reply is empty, an error or no host name.
+    Raises SessionError when the reply is empty, an error or does not begin with a host name that it needs.
     """
     if not reply:
         raise SessionError("empty reply: the connection was closed without an answer")
-    first_line = reply.partition(b"\n")[0].strip()
-    if first_line.startswith(b"error:"):
-        raise SessionError(_shown(first_line))
-    if not _HOST_NAME.fullmatch(first_line):
-        raise SessionError(f"unexpected reply, not a pod's name: '{_shown(first_line)}'")
-    return first_line.decode("ascii")
+    first_line, _, rest = reply.partition(b"\n")
+    if first_line.lstrip().startswith(b"error:"):
+        lasting = not is_passing(first_line.decode("utf-8", "replace").strip())
+        raise SessionError(_shown(first_line.strip()), lasting=lasting, reply=reply)
+    if form is ReplyForm.OUTPUT:
+        return "", reply
+    name = first_line.strip()
+    if not _HOST_NAME.fullmatch(name):
+        raise SessionError(f"unexpected reply, not a pod's name: '{_shown(name)}'", lasting=True)
+    return name.decode("ascii"), rest
+
+
+def is_passing(reason: str) -> bool:
+    """Tell whether an `error: ...` is about the queue or its pods at that moment, not about the request."""
+    return _PASSING.fullmatch(reason) is not None
 
 
 def describe(error: OSError) -> str:
@@ -140,7 +191,7 @@ def _read_reply(connection: socket.socket, attempt: Attempt, clock: Clock, deadl
             attempt.first_byte = clock()
         reply += chunk
         if len(reply) > MAX_REPLY_BYTES:
-            raise SessionError(f"reply longer than {MAX_REPLY_BYTES} bytes")
+            raise SessionError(f"reply longer than {MAX_REPLY_BYTES} bytes", lasting=True)
 
 
 def _left(deadline: float | None, clock: Clock) -> float | None:

@@ -23,6 +23,8 @@ from session_client.results import SessionResult, write_results
 from session_client.run_record import Conditions, Measurement, record
 from session_client.summary import analyse, count
 
+from tests.unit.dispatcher.harness import Lab
+
 # A busy machine is no failure: examples may take any time.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
@@ -88,6 +90,14 @@ def real_server() -> Iterator[str]:
             yield f"127.0.0.1:{started['port']}"
         finally:
             process.terminate()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """Start real pods and a real queue; they are ended after the test."""
+    made = Lab(tmp_path)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -40,7 +40,8 @@ def test_a_run_against_the_real_server(client: Client, real_server: str, tmp_pat
         assert row.connected is not None
         assert row.first_byte is not None
         assert 0 == row.intended_start < row.connected < row.first_byte <= row.end
-    assert sorted(os.listdir(results)) == ["client.txt", "sessions.csv", "started.txt"]  # noqa: PTH208 - names are compared
+    files = sorted(os.listdir(results))  # noqa: PTH208 - names are compared
+    assert files == ["client.txt", "journal.jsonl", "sessions.csv", "started.txt"]
 
 
 def test_sizes_from_a_file_shuffled_by_a_seed(client: Client, real_server: str, tmp_path: Path) -> None:

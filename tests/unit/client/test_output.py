@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from session_client.output import client_text, notes_in, sentence
+from session_client.output import client_text, sentence, with_figures
 from session_client.results import SessionResult
 from session_client.summary import analyse, count
 
@@ -40,17 +40,21 @@ def text(
 def test_a_done_session_has_the_first_experiments_sentence(
     make_result: Callable[..., SessionResult], size: str, end: float, expected: str
 ) -> None:
-    assert sentence(make_result(size=Decimal(size), end=end, pod=POD)) == expected
+    assert sentence(make_result(size=Decimal(size), end=end, pod=POD), size) == expected
 
 
 def test_seconds_count_from_the_intended_start(make_result: Callable[..., SessionResult]) -> None:
     result = make_result(intended_start=10.0, connected=11.0, end=12.5)
-    assert sentence(result) == "2 processed on pod-a after 2.500000000 seconds."
+    assert sentence(result, "2") == "2 processed on pod-a after 2.500000000 seconds."
+
+
+def test_a_pod_that_is_not_known_is_not_named(make_result: Callable[..., SessionResult]) -> None:
+    assert sentence(make_result(pod=""), "7 8") == "7 8 processed after 2.500000000 seconds."
 
 
 def test_a_failed_session_has_its_reason(make_result: Callable[..., SessionResult]) -> None:
     result = make_result(size=Decimal(7), end=3.0021, error="connection refused")
-    assert sentence(result) == "7 failed after 3.002 seconds: connection refused"
+    assert sentence(result, "7") == "7 failed after 3.002 seconds: connection refused"
 
 
 def test_sentences_then_a_blank_line_then_the_summary(make_result: Callable[..., SessionResult]) -> None:
@@ -99,12 +103,25 @@ def test_the_summary_stays_short_and_says_what_is_special(make_result: Callable[
     assert lines[-1] == "note                            held back"
 
 
-def test_notes_are_found_again(make_result: Callable[..., SessionResult]) -> None:
-    assert notes_in(text([make_result()], notes=["held back", "a second one"])) == [
-        "held back",
-        "a second one",
-    ]
-    assert notes_in(text([make_result()])) == notes_in("") == []
+def test_other_figures_leave_sentences_and_notes_as_they_are(
+    make_result: Callable[..., SessionResult],
+) -> None:
+    results = [make_result()]
+    before = client_text(
+        results,
+        count(results),
+        None,
+        time_scale=Decimal(1),
+        replicas=None,
+        notes=["held back", "a second one"],
+        labels=["7 8"],
+    )
+    summary = analyse(results, Decimal(1), 5)
+    after = with_figures(before, results, count(results), summary, time_scale=Decimal(1), replicas=5)
+    assert after.partition("\n\n")[0] == before.partition("\n\n")[0]
+    assert "of 5, as --replicas says" in after
+    assert after.splitlines()[-2:] == before.splitlines()[-2:]
+    assert with_figures(after, results, count(results), summary, time_scale=Decimal(1), replicas=5) == after
 
 
 def test_without_a_done_session_there_are_no_figures(make_result: Callable[..., SessionResult]) -> None:

@@ -1,9 +1,16 @@
 """The estimate of what is left. The display itself is watched in test_cli.py."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from session_client.progress import duration, eta, remaining
+from session_client.progress import Tally, duration, eta, remaining
+from session_client.queue_status import PodStatus, QueueStatus, parse_status
+from session_client.requests import make_requests
+from session_client.results import SessionResult
 
 
 @pytest.mark.parametrize(
@@ -49,3 +56,61 @@ def test_durations_are_for_people(seconds: float, text: str) -> None:
 )
 def test_the_estimate_is_a_range_where_its_ends_differ(left: tuple[float, float] | None, text: str) -> None:
     assert eta(left) == text
+
+
+def tally(*sizes: int, starts: list[float] | None = None, concurrency: int = 100, passed: float = 0) -> Tally:
+    requests = make_requests([Decimal(size) for size in sizes], Decimal(1))
+    timed = [
+        replace(request, intended_start=start)
+        for request, start in zip(requests, starts or [0.0] * len(requests), strict=True)
+    ]
+    return Tally(timed, Decimal(1), concurrency=concurrency, passed=passed)
+
+
+def test_sessions_with_sizes_are_estimated_by_their_work(make_result: Callable[..., SessionResult]) -> None:
+    counted = tally(10, 30)
+    assert counted.line(0) == "0 of 2 sessions done, 2 open, ETA unknown"
+    counted.add(make_result(size=Decimal(10)))
+    assert counted.line(10) == "1 of 2 sessions done, 1 open, ETA 30 s"
+
+
+def test_a_failed_session_is_no_work_that_is_left(make_result: Callable[..., SessionResult]) -> None:
+    counted = tally(10, 10, 1000)
+    counted.add(make_result(size=Decimal(1000), error="connection refused"))
+    counted.add(make_result(size=Decimal(10)))
+    assert counted.line(20) == "1 of 3 sessions done, 1 failed, 1 open, ETA 0 s to 20 s"
+
+
+def test_without_sizes_the_number_of_sessions_counts(make_result: Callable[..., SessionResult]) -> None:
+    counted = tally(0, 0, 0, 0)
+    counted.add(make_result(size=Decimal(0)))
+    assert counted.line(5) == "1 of 4 sessions done, 3 open, ETA 15 s"
+
+
+def test_sessions_that_are_still_to_come_are_not_open(make_result: Callable[..., SessionResult]) -> None:
+    counted = tally(1, 1, 1, starts=[100, 110, 200], passed=100)
+    assert [counted.in_flight(elapsed) for elapsed in (0, 10, 99, 100)] == [1, 2, 2, 3]
+    counted.add(make_result(size=Decimal(1)))
+    assert counted.line(1) == "1 of 3 sessions done, 0 open, ETA 99 s"
+    assert tally(1, 1, 1, concurrency=2).in_flight(0) == 2
+
+
+def test_what_pods_do_is_derived_from_who_answered(make_result: Callable[..., SessionResult]) -> None:
+    counted = tally(1, 1, 1, 1, 1)
+    assert counted.in_pods(1) == 0
+    for pod in ("a", "b", "a", ""):
+        counted.add(make_result(pod=pod))
+    assert counted.done_by == {"a": 2, "b": 1}
+    assert counted.in_pods(1) == 1
+
+
+def test_the_status_of_a_queue_is_read() -> None:
+    text = b"""{"waiting_sessions": 3, "order": "fifo", "pods": [
+        {"name": "a", "state": "busy", "state_seconds": 1.5, "sessions_served": 7, "session": {"id": 1}}]}"""
+    assert parse_status(text) == QueueStatus(3, (PodStatus("a", "busy", 1.5, 7),))
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b"[]", b'{"waiting_sessions": 1, "pods": [{}]}', b"\xff"])
+def test_what_is_no_status_is_refused(text: bytes) -> None:
+    with pytest.raises(ValueError, match="not the status of a queue"):
+        parse_status(text)

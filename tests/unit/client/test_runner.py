@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -14,7 +15,7 @@ from session_client.errors import CannotRunError
 from session_client.requests import make_requests
 from session_client.results import SessionResult
 from session_client.runner import STACK_BYTES, Outcome, Plan, backoff, run_sessions
-from session_client.session import TimeLimits
+from session_client.session import Manner, TimeLimits
 from session_client.summary import analyse
 
 Behaviour = Callable[[socket.socket], None]
@@ -24,9 +25,10 @@ def run(
     address: str, sizes: list[str], concurrency: int = 0, retries: int = 0, timeout: float = 20
 ) -> Outcome:
     requests = make_requests([Decimal(size) for size in sizes], Decimal(1))
-    plan = Plan(resolve(*split_address(address)), concurrency or len(sizes), TimeLimits(10, timeout), retries)
+    manner = Manner(TimeLimits(10, timeout))
+    plan = Plan(resolve(*split_address(address)), concurrency or len(sizes), manner, retries)
     seen: list[SessionResult] = []
-    outcome = run_sessions(requests, plan, seen.append)
+    outcome = run_sessions(requests, plan, lambda result, _reply: seen.append(result))
     assert sorted(seen, key=lambda result: result.id) == outcome.results
     return outcome
 
@@ -117,6 +119,62 @@ def test_a_failed_session_is_opened_again(serve: Callable[..., str]) -> None:
 def test_retries_are_bounded_and_the_last_reason_stays(closed_port: str) -> None:
     (result,) = run(closed_port, ["1"], retries=2).results
     assert (result.attempts, result.error) == (3, "connection refused")
+
+
+@pytest.mark.parametrize(
+    ("reply", "attempts"),
+    [(b"error: the queue is shutting down; try again", 4), (b"error: '1' is too large", 1), (b"no name!", 1)],
+)
+def test_what_would_fail_again_is_not_opened_again(
+    serve: Callable[..., str], reply: bytes, attempts: int
+) -> None:
+    (result,) = run(serve(lambda connection: connection.sendall(reply)), ["1"], retries=3).results
+    assert (result.attempts, result.done) == (attempts, False)
+
+
+def test_attempts_of_an_earlier_run_count_but_take_no_retries(closed_port: str) -> None:
+    (request,) = make_requests([Decimal(1)], Decimal(1))
+    plan = Plan(resolve(*split_address(closed_port)), 1, Manner(TimeLimits(10, 10)), retries=1)
+    outcome = run_sessions([replace(request, attempts=5)], plan, lambda _result, _reply: None)
+    assert outcome.results[0].attempts == 7
+
+
+def test_replies_belong_to_their_sessions(serve: Callable[..., str]) -> None:
+    def echo(connection: socket.socket) -> None:
+        connection.sendall(b"pod\n" + connection.recv(100))
+
+    assert run(serve(echo, echo), ["3", "1", "2"]).replies == {1: b"3", 2: b"1", 3: b"2"}
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_sessions_start_when_they_are_meant_to(serve: Callable[..., str], concurrency: int) -> None:
+    starts = [0.0, 0.2, 0.2, 0.5]
+    requests = make_requests([Decimal(0)] * 4, Decimal(1))
+    plan = Plan(
+        resolve(*split_address(serve(lambda connection: connection.sendall(b"pod")))),
+        concurrency,
+        Manner(TimeLimits(10, 10)),
+        0,
+        passed=100.0,
+    )
+    timed = [
+        replace(request, intended_start=100 + start) for request, start in zip(requests, starts, strict=True)
+    ]
+    results = run_sessions(timed, plan, lambda _result, _reply: None).results
+    assert [result.intended_start - 100 for result in results] == pytest.approx(starts)
+    for result in results:
+        assert result.connected is not None
+        assert 0 <= result.connected - result.intended_start < 5
+
+
+def test_a_late_session_counts_from_its_intended_start(
+    serve: Callable[..., str], pod: Callable[[str], Behaviour]
+) -> None:
+    first, second = make_requests([Decimal("0.4"), Decimal(0)], Decimal(1))
+    plan = Plan(resolve(*split_address(serve(pod("a")))), 1, Manner(TimeLimits(10, 10)), 0)
+    requests = [first, replace(second, intended_start=0.1)]
+    _, late = run_sessions(requests, plan, lambda _result, _reply: None).results
+    assert late.response >= 0.3
 
 
 def test_without_retries_one_attempt_is_made(serve: Callable[..., str]) -> None:

@@ -10,13 +10,31 @@ from collections.abc import Callable
 
 import pytest
 from session_client.address import resolve, split_address
-from session_client.session import MAX_REPLY_BYTES, Attempt, TimeLimits, converse, describe, dial
+from session_client.requests import RequestEnd
+from session_client.session import (
+    MAX_REPLY_BYTES,
+    Attempt,
+    Manner,
+    ReplyForm,
+    TimeLimits,
+    converse,
+    describe,
+    dial,
+)
 
 
-def hold_session(address: str, payload: bytes = b"0", connect: float = 10, session: float = 10) -> Attempt:
+def hold_session(
+    address: str,
+    payload: bytes = b"0",
+    connect: float = 10,
+    session: float = 10,
+    request_end: RequestEnd = RequestEnd.NOTHING,
+    reply: ReplyForm = ReplyForm.POD,
+) -> Attempt:
+    manner = Manner(TimeLimits(connect, session), request_end, reply)
     started = time.monotonic()
     with dial(resolve(*split_address(address))) as connection:
-        return converse(connection, payload, lambda: time.monotonic() - started, TimeLimits(connect, session))
+        return converse(connection, payload, lambda: time.monotonic() - started, manner)
 
 
 def reset(connection: socket.socket) -> None:
@@ -70,36 +88,86 @@ def test_the_real_servers_error_is_the_reason(real_server: str) -> None:
     assert attempt.pod == ""
 
 
-def test_digits_alone_are_sent(serve: Callable[..., str]) -> None:
-    received = []
+@pytest.mark.parametrize(
+    ("reply", "pod", "output"),
+    [
+        (b"singlethread-6c88c4df65-mvpbf", "singlethread-6c88c4df65-mvpbf", b""),
+        (b"pod-1\n", "pod-1", b""),
+        (b"pod-1\r\n", "pod-1", b""),
+        (b"pod-1\n50847534\nprimes", "pod-1", b"50847534\nprimes"),
+        (b"pod-1\nerror: is this program's word", "pod-1", b"error: is this program's word"),
+        (b"pod-1\n\x00\xff\n", "pod-1", b"\x00\xff\n"),
+        (b"node.example.org", "node.example.org", b""),
+        (b"p", "p", b""),
+    ],
+)
+def test_the_first_line_is_the_pods_name_and_the_rest_output(
+    serve: Callable[..., str], reply: bytes, pod: str, output: bytes
+) -> None:
+    attempt = hold_session(serve(answer(reply)))
+    assert (attempt.pod, attempt.reply, attempt.error) == (pod, output, "")
 
-    def listen(connection: socket.socket) -> None:
-        received.append(connection.recv(100))
-        connection.settimeout(0.3)
-        try:
-            received.append(connection.recv(100))  # b"" would be a half-close
-        except TimeoutError:
-            received.append(b"nothing more")
-        connection.sendall(b"pod")
 
-    assert hold_session(serve(listen), b"12").pod == "pod"
-    assert received == [b"12", b"nothing more"]
+@pytest.mark.parametrize("reply", [b"50847534\n", b"two\nlines", b"\x00\xff", b"HTTP/1.1 200 OK\r\n"])
+def test_a_reply_that_names_no_pod_is_all_output(serve: Callable[..., str], reply: bytes) -> None:
+    attempt = hold_session(serve(answer(reply)), reply=ReplyForm.OUTPUT)
+    assert (attempt.pod, attempt.reply, attempt.error) == ("", reply, "")
+
+
+def test_an_error_is_a_failure_in_every_form_and_is_kept_whole(serve: Callable[..., str]) -> None:
+    reply = b"error: exit status 3\nsegment 7 is missing"
+    for form in ReplyForm:
+        attempt = hold_session(serve(answer(reply)), reply=form)
+        assert (attempt.error, attempt.reply) == ("error: exit status 3", reply)
 
 
 @pytest.mark.parametrize(
-    ("reply", "pod"),
+    ("request_end", "received"),
     [
-        (b"singlethread-6c88c4df65-mvpbf", "singlethread-6c88c4df65-mvpbf"),
-        (b"pod-1\n", "pod-1"),
-        (b"pod-1\r\n", "pod-1"),
-        (b"pod-1\n50847534\nprimes", "pod-1"),
-        (b"node.example.org", "node.example.org"),
-        (b"p", "p"),
+        (RequestEnd.NEWLINE, [b"7 8\n", b"nothing more"]),
+        (RequestEnd.HALF_CLOSE, [b"7 8", b""]),
+        (RequestEnd.NOTHING, [b"7 8", b"nothing more"]),
     ],
 )
-def test_the_first_line_is_the_pods_name(serve: Callable[..., str], reply: bytes, pod: str) -> None:
+def test_a_request_ends_as_the_server_needs_it(
+    serve: Callable[..., str], request_end: RequestEnd, received: list[bytes]
+) -> None:
+    seen = []
+
+    def listen(connection: socket.socket) -> None:
+        seen.append(connection.recv(100))
+        connection.settimeout(0.3)
+        try:
+            seen.append(connection.recv(100))  # b"" is the half-close
+        except TimeoutError:
+            seen.append(b"nothing more")
+        connection.sendall(b"pod")
+
+    assert hold_session(serve(listen), b"7 8", request_end=request_end).pod == "pod"
+    assert seen == received
+
+
+@pytest.mark.parametrize(
+    ("reply", "lasting"),
+    [
+        (b"", False),
+        (b"error: the queue is shutting down; try again", False),
+        (b"error: 9 sessions are waiting, which is the limit; try again later", False),
+        (b"error: there has been no pod for 60 seconds; try again later\n", False),
+        (b"error: 3 pods failed with this session, the last: it closed without a reply", False),
+        (b"error: the pod failed (reset) and the request is too long to be sent again", False),
+        (b"error: the session took longer than 5 seconds", True),
+        (b"error: 'x' is not a number; send a number of seconds from 0 to 5", True),
+        (b"error: '" + b"x" * 300 + b"' is the path to; try again", False),
+        (b"not a host name", True),
+    ],
+)
+def test_only_what_may_pass_is_worth_another_attempt(
+    serve: Callable[..., str], reply: bytes, lasting: bool
+) -> None:
     attempt = hold_session(serve(answer(reply)))
-    assert (attempt.pod, attempt.error) == (pod, "")
+    assert attempt.error
+    assert attempt.lasting == lasting
 
 
 @pytest.mark.parametrize(
@@ -165,7 +233,7 @@ def test_ipv6() -> None:
     ):
         with listener.accept()[0] as accepted:
             accepted.sendall(b"pod-six")
-        attempt = converse(connection, b"0", time.monotonic, TimeLimits(10, 10))
+        attempt = converse(connection, b"0", time.monotonic, Manner(TimeLimits(10, 10)))
     assert attempt.pod == "pod-six"
 
 
