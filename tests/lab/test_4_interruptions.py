@@ -5,26 +5,16 @@ from __future__ import annotations
 import csv
 import os
 import signal
-import subprocess
 import time
 
 import pytest
 
-from tests.lab.harness import ROOT, SHORT_RUN, OnNode, Playbook, command, environment
+from tests.lab.harness import ROOT, SHORT_RUN, OnNode, Playbook, start
 
 
 def run_until(marker: str, how: str, *arguments: str, grace: float = 1.0) -> str:
     """Start full_run.yml and cut it shortly after `marker` is printed: `^C`, or kill -9 of all of it."""
-    process = subprocess.Popen(
-        command("playbooks/full_run.yml", *arguments),
-        cwd=ROOT,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    process = start("playbooks/full_run.yml", *arguments)
     assert process.stdout is not None
     output = ""
     for line in process.stdout:
