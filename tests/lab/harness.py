@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -80,3 +81,11 @@ def run(name: str, *arguments: str, limit: float = 1500) -> Outcome:
             raise
     print(output)
     return Outcome(process.returncode, output)
+
+
+def server_pods(on_node: OnNode) -> dict[str, str]:
+    """The server's pods, each with its image."""
+    listed = on_node(f"{KUBECTL} get pods -l app.kubernetes.io/name=singlethread -o json").stdout
+    return {
+        pod["metadata"]["name"]: pod["spec"]["containers"][0]["image"] for pod in json.loads(listed)["items"]
+    }

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.lab.harness import KUBECTL, ROOT, SHORT_RUN, OnNode, Playbook
-
-
-def pods(on_node: OnNode) -> dict[str, str]:
-    """The server's pods, each with its image."""
-    listed = on_node(f"{KUBECTL} get pods -l app.kubernetes.io/name=singlethread -o json").stdout
-    return {
-        pod["metadata"]["name"]: pod["spec"]["containers"][0]["image"] for pod in json.loads(listed)["items"]
-    }
+from tests.lab.harness import KUBECTL, ROOT, SHORT_RUN, OnNode, Playbook, server_pods
 
 
 @pytest.fixture
@@ -29,18 +20,10 @@ def edited_server(tmp_path: Path, deployed: None, playbook: Playbook) -> Iterato
     assert playbook("playbooks/redeploy.yml", *SHORT_RUN).returncode == 0
 
 
-def test_with_nothing_changed_no_pod_is_rolled(deployed: None, playbook: Playbook, on_node: OnNode) -> None:
-    before = pods(on_node)
-    done = playbook("playbooks/redeploy.yml", *SHORT_RUN)
-    assert done.returncode == 0
-    assert set(done.changed.values()) == {0}
-    assert pods(on_node) == before
-
-
 def test_a_changed_line_is_in_every_pod_and_the_old_image_is_gone(
     edited_server: Path, playbook: Playbook, on_node: OnNode
 ) -> None:
-    before = pods(on_node)
+    before = server_pods(on_node)
     server = edited_server / "server.py"
     server.write_text(server.read_text() + "\n# edited\n")
     done = playbook(
@@ -48,7 +31,7 @@ def test_a_changed_line_is_in_every_pod_and_the_old_image_is_gone(
     )
     assert done.returncode == 0
 
-    after = pods(on_node)
+    after = server_pods(on_node)
     assert len(after) == 5
     assert not after.keys() & before.keys()
     (image,) = set(after.values())
