@@ -30,6 +30,7 @@ changes of hands."""
 PAUSE = 0.3
 """Seconds in which a pod that has finished a session has the next, on such a machine."""
 SERVERS = "-l app.kubernetes.io/name=singlethread"
+API_SERVER = "snap.microk8s.daemon-kubelite"
 QUEUES = "-l app.kubernetes.io/name=session-queue"
 
 
@@ -44,7 +45,24 @@ def kubectl(on_node: OnNode) -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="module")
-def order(request: pytest.FixtureRequest, playbook: Playbook, deployed: None) -> str:
+def rights_are_judged(deployed: None, on_node: OnNode) -> Iterator[None]:
+    """The API server judges rights; as the lab's, and MicroK8s's, comes, it allows everything."""
+    modes = ("AlwaysAllow", "RBAC,Node")
+
+    def change(old: str, new: str) -> None:
+        option = "--authorization-mode="
+        arguments = "/var/snap/microk8s/current/args/kube-apiserver"
+        assert on_node(f"sed -i 's/^{option}{old}$/{option}{new}/' {arguments}").returncode == 0
+        assert on_node(f"systemctl restart {API_SERVER}").returncode == 0
+        wait_for_the_api_server(on_node)
+
+    change(*modes)
+    yield
+    change(*reversed(modes))
+
+
+@pytest.fixture(scope="module")
+def order(request: pytest.FixtureRequest, playbook: Playbook, rights_are_judged: None) -> str:
     """The queue deployed with an order, by the playbook."""
     name = str(request.param)
     assert playbook("playbooks/deploy.yml", "-e", f"session_queue_order={name}").returncode == 0
@@ -73,6 +91,10 @@ def five_pods(kubectl: Callable[[str], str]) -> Iterator[None]:
     kubectl("rollout status deployment --timeout=90s")
 
 
+def wait_for_the_api_server(on_node: OnNode) -> None:
+    assert on_node(f"timeout 60 bash -c 'until {KUBECTL} get pods; do sleep 0.5; done'").returncode == 0
+
+
 def distinct(sizes: list[float]) -> list[float]:
     """Make each size its own session's name: a tenth of a millisecond more for each before it."""
     return [round(size + number / 10_000, 4) for number, size in enumerate(sizes)]
@@ -87,7 +109,7 @@ def makespan(sessions: list[Session]) -> float:
 
 
 def test_its_account_may_follow_the_services_pods_and_nothing_else(
-    deployed: None, kubectl: Callable[[str], str]
+    rights_are_judged: None, kubectl: Callable[[str], str]
 ) -> None:
     account = "system:serviceaccount:sessions:session-queue"
     rights = kubectl(f"auth can-i --list --no-headers --as={account}").splitlines()
@@ -206,12 +228,12 @@ def remove_all_pods_for_a_minute(kubectl: Callable[[str], str], on_node: OnNode)
 def stop_the_api_server(kubectl: Callable[[str], str], on_node: OnNode) -> None:
     """And with it, as in MicroK8s, kubelet, kube-proxy, scheduler and controllers."""
     try:
-        assert on_node("systemctl stop snap.microk8s.daemon-kubelite").returncode == 0
+        assert on_node(f"systemctl stop {API_SERVER}").returncode == 0
         assert on_node(f"{KUBECTL} get pods").returncode != 0
         time.sleep(10)
     finally:
-        assert on_node("systemctl start snap.microk8s.daemon-kubelite").returncode == 0
-    assert on_node(f"timeout 60 bash -c 'until {KUBECTL} get pods; do sleep 0.5; done'").returncode == 0
+        assert on_node(f"systemctl start {API_SERVER}").returncode == 0
+    wait_for_the_api_server(on_node)
 
 
 @pytest.mark.parametrize("order", ["fifo"], indirect=True)
