@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ class Outcome:
     """How a playbook ended."""
 
     returncode: int
-    output: str
+    output: str = field(repr=False)
 
     @property
     def recap(self) -> dict[str, dict[str, int]]:

@@ -259,7 +259,7 @@ def test_nothing_is_lost_and_no_pod_has_two_sessions(
     kubectl: Callable[[str], str],
     on_node: OnNode,
 ) -> None:
-    sizes = distinct([0.5] * 150)
+    sizes = distinct([0.5] * 120)
     burst = Burst(address, sizes).open()
     disturb(kubectl, on_node)
     sessions = burst.finish(120)
@@ -323,7 +323,7 @@ def test_two_thousand_sessions_wait_and_all_are_served_in_their_order(
     order: str, address: tuple[str, int], logs: PodLogs
 ) -> None:
     sizes = distinct([0.0] * 2000)
-    sizes[:5] = distinct([20.0] * 5)  # the pods are busy until all others wait
+    sizes[:5] = distinct([10.0] * 5)  # the pods are busy until all others wait
     sessions = Burst(address, sizes, gap=0.001).open().finish(300)
     assert failures(sessions) == []
     logs.wait_for(sizes)
