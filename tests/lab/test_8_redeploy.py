@@ -1,29 +1,19 @@
-"""The loop of somebody editing the server."""
+"""The loop of somebody editing the server. The edited one stays until the reset that is tested next."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.lab.harness import KUBECTL, ROOT, SHORT_RUN, OnNode, Playbook, server_pods
 
 
-@pytest.fixture
-def edited_server(tmp_path: Path, deployed: None, playbook: Playbook) -> Iterator[Path]:
-    """A copy of files/server to edit; the real one is deployed again afterwards."""
-    context = tmp_path / "server"
-    shutil.copytree(ROOT / "files" / "server", context, ignore=shutil.ignore_patterns("__pycache__"))
-    yield context
-    assert playbook("playbooks/redeploy.yml", *SHORT_RUN).returncode == 0
-
-
 def test_a_changed_line_is_in_every_pod_and_the_old_image_is_gone(
-    edited_server: Path, playbook: Playbook, on_node: OnNode
+    deployed: None, tmp_path: Path, playbook: Playbook, on_node: OnNode
 ) -> None:
     before = server_pods(on_node)
+    edited_server = tmp_path / "server"
+    shutil.copytree(ROOT / "files" / "server", edited_server, ignore=shutil.ignore_patterns("__pycache__"))
     server = edited_server / "server.py"
     server.write_text(server.read_text() + "\n# edited\n")
     done = playbook(
