@@ -7,17 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.harness import (
-    KUBECTL,
-    NODE,
-    ROOT,
-    SHORT_RUN,
-    OnNode,
-    Outcome,
-    Playbook,
-    command,
-    environment,
-)
+from tests.lab.harness import KUBECTL, NODE, SHORT_RUN, OnNode, Playbook, run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,23 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def playbook() -> Playbook:
-    """Run a playbook to its end; its output is printed, so that a failing test shows it."""
-
-    def run(name: str, *arguments: str, limit: float = 1500) -> Outcome:
-        done = subprocess.run(
-            command(name, *arguments),
-            cwd=ROOT,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=limit,
-            check=False,
-        )
-        print(done.stdout)
-        return Outcome(done.returncode, done.stdout)
-
+    """Run a playbook to its end."""
     return run
 
 
@@ -54,7 +28,7 @@ def playbook() -> Playbook:
 def on_node() -> OnNode:
     """Run a shell command as root on the node, past SSH and Ansible: the tests' own eyes and hands."""
 
-    def run(script: str) -> subprocess.CompletedProcess[str]:
+    def run_there(script: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["docker", "exec", NODE, "bash", "-c", script],
             capture_output=True,
@@ -63,13 +37,14 @@ def on_node() -> OnNode:
             check=False,
         )
 
-    return run
+    return run_there
 
 
 @pytest.fixture(scope="module")
-def bare_hosts(playbook: Playbook) -> None:
+def bare_hosts(playbook: Playbook, on_node: OnNode) -> None:
     """The lab's hosts without anything of the bundle, whatever an earlier run left."""
-    assert playbook("playbooks/reset.yml", "-e", "confirm=true").returncode == 0
+    if on_node("snap list microk8s || dpkg-query --show docker.io").returncode == 0:
+        assert playbook("playbooks/reset.yml", "-e", "confirm=true").returncode == 0
 
 
 @pytest.fixture(scope="session")

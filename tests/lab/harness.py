@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +24,7 @@ class Outcome:
     """How a playbook ended."""
 
     returncode: int
-    output: str
+    output: str = field(repr=False)
 
     @property
     def recap(self) -> dict[str, dict[str, int]]:
@@ -53,3 +55,37 @@ def command(name: str, *arguments: str) -> list[str]:
 def environment() -> dict[str, str]:
     """Plain output, whatever terminal the tests run on."""
     return {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+
+
+def start(name: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start a playbook in a process group of its own, so that all of it can be sent a signal."""
+    return subprocess.Popen(
+        command(name, *arguments),
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def run(name: str, *arguments: str, limit: float = 1500) -> Outcome:
+    """Run a playbook to its end, `limit` seconds at most; its output is printed for a test that fails."""
+    with start(name, *arguments) as process:
+        try:
+            output, _ = process.communicate(timeout=limit)
+        except BaseException:  # the limit, or ^C
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    print(output)
+    return Outcome(process.returncode, output)
+
+
+def server_pods(on_node: OnNode) -> dict[str, str]:
+    """The server's pods, each with its image."""
+    listed = on_node(f"{KUBECTL} get pods -l app.kubernetes.io/name=singlethread -o json").stdout
+    return {
+        pod["metadata"]["name"]: pod["spec"]["containers"][0]["image"] for pod in json.loads(listed)["items"]
+    }

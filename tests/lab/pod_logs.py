@@ -86,13 +86,21 @@ class PodLogs:
 
     def _look_for_pods(self) -> None:
         while not self._stopped.is_set():
-            for pod in self._core.list_namespaced_pod(NAMESPACE).items:
-                name = pod.metadata.name
-                statuses = pod.status.container_statuses or []
-                if name not in self._followed and any(status.state.running for status in statuses):
-                    self._followed.add(name)
-                    threading.Thread(target=self._follow, args=(name,), daemon=True).start()
+            for name in self._running_pods() - self._followed:
+                self._followed.add(name)
+                threading.Thread(target=self._follow, args=(name,), daemon=True).start()
             time.sleep(POLL_SECONDS)
+
+    def _running_pods(self) -> set[str]:
+        try:
+            pods = self._core.list_namespaced_pod(NAMESPACE).items
+        except (client.ApiException, HTTPError):
+            return set()  # the API server is away; the logs are read from their beginning when it is back
+        return {
+            pod.metadata.name
+            for pod in pods
+            if any(status.state.running for status in pod.status.container_statuses or [])
+        }
 
     def _follow(self, pod: str) -> None:
         try:
@@ -126,6 +134,23 @@ def overlaps(spans: Iterable[Span]) -> list[tuple[Span, Span]]:
         for one, other in itertools.pairwise(ordered)
         if one.pod == other.pod and other.start < one.end - WRITING_SECONDS
     ]
+
+
+def longest_pause(in_queue: Iterable[Span], in_pods: Iterable[Span]) -> float:
+    """Return the longest that a pod idled between two of its sessions while others waited, in seconds."""
+    waits: list[tuple[float, float]] = []  # in order, none touching another
+    for queued, bound in sorted((span.queued, span.start) for span in in_queue):
+        if waits and queued <= waits[-1][1]:
+            waits[-1] = waits[-1][0], max(bound, waits[-1][1])
+        else:
+            waits.append((queued, bound))
+    ordered = sorted(in_pods, key=lambda span: (span.pod, span.start))
+    return max(
+        min(other.start, until) - max(one.end, since)
+        for one, other in itertools.pairwise(ordered)
+        if one.pod == other.pod
+        for since, until in waits
+    )
 
 
 def idle_while_queued(in_queue: Iterable[Span], in_pods: Iterable[Span], pods: int) -> float:

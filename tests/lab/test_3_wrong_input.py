@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from tests.lab.harness import OnNode, Playbook
+from tests.lab.harness import NODE, OnNode, Playbook
 
 Spoilt = Callable[[str, str], AbstractContextManager[None]]
 
@@ -28,39 +29,54 @@ def spoilt(on_node: OnNode) -> Spoilt:
 
 
 @pytest.mark.parametrize(
-    ("setting", "wrong", "remedy"),
+    ("settings", "messages"),
     [
-        ('{"session_server_replicas": 0}', "session_server_replicas", "1 or more"),
-        ('{"session_dispatches": ["telepathy"]}', "telepathy", "nodeport"),
-        ('{"session_client_sizes": [2, -3]}', "-3", "session_client_sizes"),
-        ('{"session_client_time_scale": 0}', "session_client_time_scale is 0", "above 0"),
-        ('{"session_server_port": 70000}', "session_server_port", "65535"),
         (
-            '{"microk8s_files": [{"name": "microk8s", "path": "/nowhere/microk8s.snap"}]}',
-            "/nowhere/microk8s.snap",
-            "make lab",
+            {
+                "session_server_replicas": 0,
+                "session_server_port": 70000,
+                "session_dispatches": ["telepathy"],
+                "session_client_sizes": [2, -3],
+                "session_client_time_scale": 0,
+                "microk8s_source": "shop",
+            },
+            [
+                ("session_server_replicas is 0", "1 or more"),
+                ("session_server_port is 70000", "65535"),
+                ("'telepathy'", "nodeport"),
+                ("session_client_sizes holds -3", "above 0"),
+                ("session_client_time_scale is 0", "above 0"),
+                ("'shop'", "store or files"),
+            ],
         ),
-        ('{"microk8s_source": "shop"}', "'shop'", "store or files"),
         (
-            '{"preflight_memory_required_mb": 900000000}',
-            "900000000 are asked",
-            "preflight_memory_required_mb",
+            {
+                "session_client_sizes": [90000],
+                "microk8s_files": [{"name": "microk8s", "path": "/nowhere/microk8s.snap"}],
+            },
+            [("90000 s", "session_server_max_seconds"), ("/nowhere/microk8s.snap", "make lab")],
         ),
-        ('{"session_client_sizes": [90000]}', "90000 s", "session_server_max_seconds"),
+        (
+            {"preflight_memory_required_mb": 900000000},
+            [("900000000 are asked", "preflight_memory_required_mb")],
+        ),
     ],
 )
-def test_wrong_settings(playbook: Playbook, setting: str, wrong: str, remedy: str) -> None:
-    done = playbook("playbooks/full_run.yml", "-e", setting)
+def test_wrong_settings_are_named_all_at_once(
+    playbook: Playbook, settings: dict[str, object], messages: list[tuple[str, str]]
+) -> None:
+    done = playbook("playbooks/full_run.yml", "-e", json.dumps(settings))
     assert done.returncode != 0
     assert set(done.changed.values()) == {0}
-    assert wrong in done.output
-    assert remedy in done.output
+    lines = done.output.splitlines()
+    for wrong, remedy in messages:
+        assert any(wrong in line and remedy in line for line in lines), wrong
 
 
 def test_an_unreachable_host_is_named_with_the_command_to_try(playbook: Playbook) -> None:
     done = playbook("playbooks/preflight.yml", "-e", "ansible_port=9")
     assert done.returncode != 0
-    assert "lab1 cannot be reached" in done.output
+    assert f"{NODE} cannot be reached" in done.output
     assert "ssh -p 9" in done.output
 
 

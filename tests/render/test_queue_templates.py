@@ -46,6 +46,7 @@ def test_everything_bears_the_name_by_which_it_is_removed(template: str) -> None
         ("gather", 1, "gather", 1.0),
         ("age_limit", 60, "age_limit", 60.0),
         ("max_waiting", "7", "max_waiting", 7),
+        ("no_pods_limit", 90, "no_pods_limit", 90.0),
         ("attempts", 2, "attempts", 2),
         ("session_limit", 900, "session_limit", 900.0),
         ("grace_seconds", 45, "grace", 45.0),

@@ -47,8 +47,9 @@ def _endpoint(item: Object, port: int) -> Endpoint:
         port=port,
         name=target.get("name") or host,
         uid=target.get("uid") or "",
-        # Left out means unknown, to be read as ready.
-        ready=conditions.get("ready") is not False,
+        # Left out means unknown, to be read as true. A service may call pods ready that do not serve yet
+        # (publishNotReadyAddresses): a session would wait in such a pod.
+        ready=conditions.get("ready") is not False and conditions.get("serving") is not False,
         terminating=conditions.get("terminating") is True,
     )
 

@@ -79,11 +79,11 @@ class Probe:
                 pass  # a server may complain about the missing request before it closes
         except BlockingIOError:
             return
-        except TimeoutError as error:  # keepalive: the node is gone
+        except ConnectionResetError:
+            pass  # some servers reset instead of closing; one that died will refuse the next connection
+        except OSError as error:  # keepalive: the node is gone
             self._report(answered=False, reason=error.strerror or str(error))
             return
-        except OSError:
-            pass  # some servers reset instead of closing; one that died will refuse the next connection
         self._report(answered=True)
 
     def timed_out(self) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import signal
 import time
+import urllib.error
+
+import pytest
 
 from tests.unit.dispatcher.harness import PATIENCE, Client, Lab, eventually
 
@@ -45,6 +48,8 @@ def test_draining_shows(lab: Lab) -> None:
     eventually(workers[0].sessions, "it runs")
     dispatcher.program.process.send_signal(signal.SIGTERM)
     eventually(lambda: dispatcher.status()["draining"], "it drains")
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        dispatcher.get("/readyz")
     running.reply()
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import signal
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.unit.dispatcher.harness import (
     Client,
     Lab,
+    Program,
     Worker,
     ask,
     ask_all,
@@ -22,6 +25,11 @@ from tests.unit.dispatcher.harness import (
     order_of_start,
     overlaps,
 )
+
+MANY = 10_000
+ESTABLISHED = "01"
+KEEPALIVE_TIMER = "02:"
+"""As /proc/net/tcp writes them."""
 
 
 @pytest.mark.parametrize("fault", ["die", "reset", "empty"])
@@ -225,35 +233,87 @@ def test_crashing_pods_lose_no_session(lab: Lab) -> None:
     assert overlaps(everyone) == []
 
 
-def test_two_thousand_wait_in_order_with_no_work_for_the_processor(lab: Lab) -> None:
-    workers = lab.workers(1)
-    dispatcher = lab.dispatcher(workers)
-    gate = Client(dispatcher.address, "4")
-    eventually(workers[0].sessions, "the first one runs")
-    clients = [Client(dispatcher.address, f"0 {number}\n") for number in range(2000)]
-    dispatcher.wait_for_waiting(2000)
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """As many open files as this process may have."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if before[1] < MANY + 500:
+        pytest.skip(f"{before[1]} file descriptors are too few; raise the limit (ulimit -Hn)")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_ten_thousand_wait_in_order_with_no_work_for_the_processor(lab: Lab, many_descriptors: None) -> None:
+    host, port = "127.0.1.1", free_port()  # an address from which no client comes and takes the port
+    dispatcher = lab.dispatcher(f"--pods={host}:{port}")
+    clients = [Client(dispatcher.address, f"0 {number}\n") for number in range(MANY)]
+    dispatcher.wait_for_waiting(MANY)
     before = dispatcher.metrics()["process_cpu_seconds_total"]
     time.sleep(1)
     after = dispatcher.metrics()
     assert after["process_cpu_seconds_total"] - before < 0.3  # two scrapes, and nothing else
     assert after["process_resident_memory_bytes"] < 120e6
-    assert len(dispatcher.status()["waiting"]) == 2000
-    for client in [gate, *clients]:
-        client.reply()
-    assert order_of_start(workers)[1:] == [f"0 {number}" for number in range(2000)]
-    assert overlaps(workers) == []
+    assert len(dispatcher.status()["waiting"]) == MANY
+    worker = lab.worker("--host", host, port=port)
+    assert {client.reply() for client in clients} == {"worker"}
+    assert order_of_start([worker]) == [f"0 {number}" for number in range(MANY)]
+    assert overlaps([worker]) == []
+
+
+def start_limited(lab: Lab, soft: int, hard: int, workers: list[Worker]) -> Program:
+    """Start the dispatcher with so many file descriptors allowed."""
+    return lab.start(
+        "-c",
+        f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}));"
+        "sys.argv = ['dispatcher', *sys.argv[1:]]; runpy.run_module('dispatcher', run_name='__main__')",
+        "--listen=127.0.0.1:0",
+        "--max-waiting=1000",
+        "--pods=" + ",".join(worker.text for worker in workers),
+    )
+
+
+def test_descriptor_limit_is_raised_as_far_as_it_goes(lab: Lab) -> None:
+    program = start_limited(lab, 100, 1500, lab.workers(1))
+    (started,) = program.wait_for("started")
+    assert started["descriptors"] == 1500
+    assert len(ask_all(("127.0.0.1", started["port"]), ["0\n"] * 150)) == 150
+    assert program.records("few_descriptors") == []
 
 
 def test_fewer_descriptors_than_clients_make_them_wait_and_lose_none(lab: Lab) -> None:
     workers = lab.workers(2)
-    program = lab.start(
-        "-c",
-        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100));"
-        "sys.argv = ['dispatcher', *sys.argv[1:]]; runpy.run_module('dispatcher', run_name='__main__')",
-        "--listen=127.0.0.1:0",
-        "--pods=" + ",".join(worker.text for worker in workers),
-    )
+    program = start_limited(lab, 100, 100, workers)
     port = program.wait_for("started")[0]["port"]
     assert "100 file descriptors are fewer" in program.wait_for("few_descriptors")[0]["reason"]
     assert len(ask_all(("127.0.0.1", port), ["0.01\n"] * 150)) == 150
     assert overlaps(workers) == []
+
+
+def keepalive_timers(local: int = 0, remote: int = 0) -> list[bool]:
+    """Tell of each established connection from or to a port on this machine whether keepalive is on."""
+    found = []
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        ports = [int(address.partition(":")[2], 16) for address in fields[1:3]]
+        if fields[3] == ESTABLISHED and (ports[0] == local or ports[1] == remote):
+            found.append(fields[5].startswith(KEEPALIVE_TIMER))
+    return found
+
+
+def test_kernel_watches_clients_that_wait_and_pods_that_work_for_long(lab: Lab) -> None:
+    worker = lab.worker()
+    program = lab.start(
+        "-c",
+        "import sys, dispatcher.cli, dispatcher.dispatcher as module; module.KEEPALIVE_AFTER = 0.1;"
+        "sys.exit(dispatcher.cli.main(sys.argv[1:]))",
+        "--listen=127.0.0.1:0",
+        f"--pods={worker.text}",
+    )
+    address = ("127.0.0.1", program.wait_for("started")[0]["port"])
+    clients = [Client(address, "3\n"), Client(address, "0\n")]
+    eventually(worker.sessions, "the first one runs")
+    eventually(lambda: keepalive_timers(local=address[1]) == [True, True], "both clients are watched")
+    eventually(lambda: keepalive_timers(remote=worker.port) == [True], "the pod is watched")
+    for client in clients:
+        client.reply()

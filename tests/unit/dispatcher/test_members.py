@@ -37,6 +37,7 @@ def test_conditions_decide_who_gets_sessions() -> None:
                 endpoint("10.1.0.3", "c", {"ready": False, "terminating": True}),
                 endpoint("10.1.0.4", "d") | {"conditions": {}},
                 endpoint("10.1.0.5", "e", {"terminating": True}),  # publishNotReadyAddresses
+                endpoint("10.1.0.6", "f", {"serving": False}),  # the same
             ],
         )
     )
@@ -46,6 +47,7 @@ def test_conditions_decide_who_gets_sessions() -> None:
         ("c", "10.1.0.3:5501", False),
         ("d", "10.1.0.4:5501", True),
         ("e", "10.1.0.5:5501", False),
+        ("f", "10.1.0.6:5501", False),
     ]
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
 from tests.unit.dispatcher.harness import (
+    PATIENCE,
     Client,
+    Dispatching,
     Lab,
     ask,
     ask_all,
@@ -59,6 +64,13 @@ def test_longest_first_binds_at_once_while_something_runs(lab: Lab) -> None:
     assert ask(dispatcher.address, "0\n").startswith("w")
     assert time.monotonic() - begun < 0.2
     first.reply()
+
+
+def test_session_over_the_age_limit_goes_before_a_longer_one(lab: Lab) -> None:
+    workers = lab.workers(1)
+    dispatcher = lab.dispatcher(workers, "--order=longest_first", "--age-limit=0.5")
+    ask_all(dispatcher.address, ["1", "0.01", "0.02"], apart=0.1)
+    assert order_of_start(workers) == ["1", "0.01", "0.02"]
 
 
 def test_fair_takes_turns_between_addresses(lab: Lab) -> None:
@@ -173,18 +185,78 @@ def test_long_request_is_passed_on_beyond_what_is_kept(lab: Lab) -> None:
     assert len(workers[0].sessions()[1]["request"]) == 500_002
 
 
-def test_stream_mode_lets_the_pod_speak_first_and_passes_both_ways(lab: Lab) -> None:
-    talker = lab.start("-c", TALKER)
-    port = talker.wait_for("listening")[0]["port"]
-    dispatcher = lab.dispatcher(f"--pods=127.0.0.1:{port}", "--mode=stream")
-    dispatcher.wait_for_state("idle", 1)
-    client = Client(dispatcher.address)
+@pytest.fixture
+def talking(lab: Lab) -> Callable[[str], Dispatching]:
+    """Start a server that talks both ways, and the dispatcher in stream mode before it."""
+
+    def start(program: str) -> Dispatching:
+        port = lab.start("-c", program).wait_for("listening")[0]["port"]
+        dispatcher = lab.dispatcher(f"--pods=127.0.0.1:{port}", "--mode=stream")
+        dispatcher.wait_for_state("idle", 1)
+        return dispatcher
+
+    return start
+
+
+def test_stream_mode_lets_the_pod_speak_first_and_passes_both_ways(
+    talking: Callable[[str], Dispatching],
+) -> None:
+    client = Client(talking(TALKER).address)
     assert client.socket.recv(100) == b"hello\n"
     for word in (b"one\n", b"two\n"):
         client.socket.sendall(word)
         assert client.socket.recv(100) == word.upper()
     client.socket.sendall(b"bye\n")
     assert client.reply() == ""
+
+
+def test_stream_mode_gives_a_pod_one_session_at_a_time(talking: Callable[[str], Dispatching]) -> None:
+    dispatcher = talking(TALKER)
+    first = Client(dispatcher.address)
+    assert first.socket.recv(100) == b"hello\n"
+    second = Client(dispatcher.address)
+    dispatcher.wait_for_waiting(1)
+    second.socket.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        second.socket.recv(100)
+    second.socket.settimeout(PATIENCE)
+    first.socket.sendall(b"bye\n")
+    assert first.reply() == ""
+    assert second.socket.recv(100) == b"hello\n"
+
+
+def test_stream_mode_passes_any_amount_both_ways_at_once_and_a_half_close(
+    talking: Callable[[str], Dispatching],
+) -> None:
+    client = Client(talking(ECHO).address)
+    sent = bytes(range(256)) * 20_000
+
+    def send() -> None:
+        client.socket.sendall(sent)
+        client.socket.shutdown(socket.SHUT_WR)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    received = b""
+    with client.socket:
+        while data := client.socket.recv(65536):
+            received += data
+        sender.join()
+    assert received == sent
+
+
+def test_stream_mode_sends_nothing_twice(lab: Lab) -> None:
+    bad, good = lab.worker("--name", "bad", "--faults", "reset"), lab.worker("--name", "good")
+    dispatcher = lab.dispatcher([bad, good], "--mode=stream")
+    clients = [Client(dispatcher.address, "0.2\n") for _ in range(2)]
+    (done,) = [record for record in dispatcher.sessions(2) if record["outcome"] == "done"]
+    assert [len(worker.sessions()) for worker in (bad, good)] == [1, 1]
+    for client in clients:
+        if done["client"].endswith(f":{client.socket.getsockname()[1]}"):
+            assert client.reply() == "good"
+        else:
+            with pytest.raises(ConnectionResetError):
+                client.reply()
 
 
 TALKER = """
@@ -199,4 +271,15 @@ while True:
             if line == b"bye\\n":
                 break
             file.write(line.upper())
+"""
+
+ECHO = """
+import json, socket
+listener = socket.create_server(("127.0.0.1", 0))
+print(json.dumps({"event": "listening", "port": listener.getsockname()[1]}), flush=True)
+while True:
+    connection, _ = listener.accept()
+    with connection:
+        while data := connection.recv(65536):
+            connection.sendall(data)
 """

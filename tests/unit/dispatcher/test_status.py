@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 import urllib.error
 
 import pytest
 
-from tests.unit.dispatcher.harness import Client, Lab, ask, eventually
+from tests.unit.dispatcher.harness import PATIENCE, Client, Lab, ask, eventually
 
 
 def test_status_shows_each_pod_with_what_it_runs_and_each_waiting_session(lab: Lab) -> None:
@@ -34,7 +35,7 @@ def test_metrics_count_sessions_pods_and_times(lab: Lab) -> None:
     dispatcher = lab.dispatcher(workers)
     for _ in range(3):
         ask(dispatcher.address, "0.02\n")
-    client = Client(dispatcher.address, "0.5\n")
+    client = Client(dispatcher.address, "2\n")
     eventually(lambda: dispatcher.metrics()['dispatcher_pods{state="busy"}'] == 1, "a pod is busy")
     metrics = dispatcher.metrics()
     assert metrics['dispatcher_sessions_total{outcome="done"}'] == 3
@@ -45,7 +46,15 @@ def test_metrics_count_sessions_pods_and_times(lab: Lab) -> None:
     assert metrics['dispatcher_service_seconds_bucket{le="+Inf"}'] == 3
     assert metrics['dispatcher_service_seconds_bucket{le="0.01"}'] == 0
     assert metrics["process_open_fds"] > 5
-    client.reply()
+    other, waiting = (Client(dispatcher.address, "1\n") for _ in range(2))
+    dispatcher.wait_for_waiting(1)
+    time.sleep(0.05)
+    metrics = dispatcher.metrics()
+    assert metrics["dispatcher_waiting_sessions"] == 1
+    assert 0.05 <= metrics["dispatcher_oldest_wait_seconds"] < PATIENCE
+    assert metrics['dispatcher_pods{state="busy"}'] == 2
+    for each in (client, other, waiting):
+        each.reply()
 
 
 def test_log_has_one_line_a_session(lab: Lab) -> None:

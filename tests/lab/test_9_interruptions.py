@@ -1,30 +1,23 @@
-"""A run that is cut anywhere, and started again, finishes cleanly."""
+"""A run that is cut anywhere, and started again, finishes cleanly.
+
+From bare hosts, each test goes on where the one before it was cut.
+"""
 
 from __future__ import annotations
 
 import csv
 import os
 import signal
-import subprocess
 import time
 
 import pytest
 
-from tests.lab.harness import ROOT, SHORT_RUN, OnNode, Playbook, command, environment
+from tests.lab.harness import ROOT, SHORT_RUN, Playbook, start
 
 
 def run_until(marker: str, how: str, *arguments: str, grace: float = 1.0) -> str:
     """Start full_run.yml and cut it shortly after `marker` is printed: `^C`, or kill -9 of all of it."""
-    process = subprocess.Popen(
-        command("playbooks/full_run.yml", *arguments),
-        cwd=ROOT,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    process = start("playbooks/full_run.yml", *arguments)
     assert process.stdout is not None
     output = ""
     for line in process.stdout:
@@ -49,18 +42,11 @@ def run_until(marker: str, how: str, *arguments: str, grace: float = 1.0) -> str
         ("TASK [session_manifests : Apply", "SSH cut"),
     ],
 )
-def test_cut_and_started_again(bare_hosts: None, playbook: Playbook, marker: str, how: str) -> None:
+def test_cut_and_started_again(bare_hosts: None, marker: str, how: str) -> None:
     run_until(marker, how, *SHORT_RUN)
 
 
-def test_the_next_run_finishes(bare_hosts: None, playbook: Playbook) -> None:
-    assert playbook("playbooks/full_run.yml", *SHORT_RUN).returncode == 0
-    again = playbook("playbooks/full_run.yml", *SHORT_RUN)
-    assert again.returncode == 0
-    assert set(again.changed.values()) == {0}
-
-
-def test_results_are_whole_after_an_interrupted_measurement(deployed: None, on_node: OnNode) -> None:
+def test_results_are_whole_after_an_interrupted_measurement(bare_hosts: None) -> None:
     sizes = '{"session_client_sizes": [1, 1, 30, 30]}'
     run_until("TASK [session_client : Measure each dispatch", "^C", "-e", sizes, grace=10)
     newest = max((ROOT / "results").glob("2*"))
@@ -69,3 +55,9 @@ def test_results_are_whole_after_an_interrupted_measurement(deployed: None, on_n
     assert len(rows) == 4
     assert any(row["pod"] for row in rows)
     assert any(row["error"] for row in rows)
+
+
+def test_the_next_run_finishes_and_has_nothing_left_to_change(bare_hosts: None, playbook: Playbook) -> None:
+    done = playbook("playbooks/full_run.yml", *SHORT_RUN)
+    assert done.returncode == 0
+    assert set(done.changed.values()) == {0}
