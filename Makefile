@@ -32,6 +32,10 @@ run: setup $(LAB) ## Run everything: cluster, image, deployment, measurement, re
 redeploy: setup ## After an edit of files/server: new image, rollout, one short measurement
 	$(PLAYBOOK) playbooks/redeploy.yml $(ARGS)
 
+.PHONY: compare
+compare: setup $(LAB) ## Compare every dispatch over several request orders: cluster to report, goes on with ARGS="-e session_client_run=RUN"
+	$(PLAYBOOK) playbooks/compare.yml $(ARGS)
+
 .PHONY: reset
 reset: setup ## Remove from the hosts what the bundle made
 	$(PLAYBOOK) playbooks/reset.yml $(ARGS)

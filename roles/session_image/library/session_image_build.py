@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -20,6 +21,11 @@ options:
   base: {description: Value of the build argument BASE_IMAGE., type: str, required: true}
   label: {description: Label that marks the image as made by this role., type: str, required: true}
   no_cache: {description: Build every step., type: bool, default: false}
+  apt:
+    description: >-
+      Build in the host's network, with apt's settings for reaching its mirror as the build argument APT_SETTINGS.
+    type: bool
+    default: false
   context: {description: "Archive of the build context, compressed by gzip.", type: path, required: true}
   dest:
     description: >-
@@ -41,6 +47,15 @@ image:
 # The classic builder ignores both.
 ENVIRONMENT = {"BUILDX_BUILDER": "default", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
 
+# Proxies, retries, address family, and leniency towards a mirror whose dates are frozen; a program of the host's that
+# finds a proxy is not there in the build.
+APT_SETTING = re.compile(r"Acquire::(https?::Proxy|Retries|ForceIPv[46]|Check-Valid-Until|Check-Date)[ :]")
+
+
+def apt_settings(dump: str) -> str:
+    """Return those lines of `apt-config dump` that decide whether apt gets through."""
+    return "\n".join(line for line in dump.splitlines() if APT_SETTING.match(line))
+
 
 def build(module: AnsibleModule) -> None:
     """Build the image; ends the module when that fails."""
@@ -48,6 +63,9 @@ def build(module: AnsibleModule) -> None:
     command = ["docker", "build", "--tag", options["reference"], "--label", options["label"]]
     command += ["--build-arg", f"BASE_IMAGE={options['base']}"]
     command += ["--no-cache"] if options["no_cache"] else []
+    if options["apt"]:
+        dump = module.run_command(["apt-config", "dump"], check_rc=True)[1]
+        command += ["--network", "host", "--build-arg", f"APT_SETTINGS={apt_settings(dump)}"]
     with Path(options["context"]).open("rb") as context:
         done = subprocess.run(
             [*command, "-"],
@@ -70,6 +88,7 @@ def main() -> None:
             "base": {"type": "str", "required": True},
             "label": {"type": "str", "required": True},
             "no_cache": {"type": "bool", "default": False},
+            "apt": {"type": "bool", "default": False},
             "context": {"type": "path", "required": True},
             "dest": {"type": "path", "required": True},
             "have": {"type": "list", "elements": "str", "default": []},
