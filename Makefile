@@ -65,8 +65,9 @@ test: lint ## Every test: lint, unit, render, then the lab: full run, second run
 	.venv/bin/pytest -m lab $(ARGS)
 
 .PHONY: bench
-bench: setup ## Benchmark: redeploying beside the same steps typed by hand
-	.venv/bin/python tests/bench/redeploy.py $(ARGS)
+bench: setup ## Benchmarks, each alone with BENCH=loopback, cluster or redeploy: sessions a second and added latency of every dispatch; redeploying
+	$(foreach name,$(BENCH),.venv/bin/python tests/bench/$(name).py $(if $(filter-out loopback,$(name)),--inventory $(INVENTORY)) $(ARGS) && echo &&) true
+BENCH ?= loopback cluster redeploy
 
 .PHONY: lock
 lock: setup ## Pin requirements*.in again, with hashes

@@ -21,8 +21,12 @@ HAPROXY = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
 HAPROXY_TEMPLATES = [name for name in TEMPLATES if name.startswith("haproxy-")]
 POD = "spec.template.spec"
 CONTAINER = f"{POD}.containers.0"
+PODS = "_session._tcp.session-haproxy-pods.sessions"
+RESOLVED = "resolvers cluster init-addr none"
 
-with_haproxy = pytest.mark.skipif(HAPROXY is None, reason="no HAProxy on this machine: apt-get install haproxy")
+with_haproxy = pytest.mark.skipif(
+    HAPROXY is None, reason="no HAProxy on this machine: apt-get install haproxy"
+)
 
 
 def rendered(template: str, **settings: Any) -> dict[str, Any]:
@@ -52,18 +56,8 @@ def test_everything_bears_the_name_by_which_it_is_removed(template: str) -> None
         ("port", "6001", "bind :6001"),
         ("status_port", 6002, "bind :6002"),
         ("max_sessions", "500", "maxconn 500"),
-        (
-            "max_pods",
-            "7",
-            "server-template pod 7 _session._tcp.session-haproxy-pods.sessions.svc.cluster.local "
-            "resolvers cluster init-addr none",
-        ),
-        (
-            "cluster_domain",
-            "lab.example",
-            "server-template pod 100 _session._tcp.session-haproxy-pods.sessions.svc.lab.example "
-            "resolvers cluster init-addr none",
-        ),
+        ("max_pods", "7", f"server-template pod 7 {PODS}.svc.cluster.local {RESOLVED}"),
+        ("cluster_domain", "lab.example", f"server-template pod 100 {PODS}.svc.lab.example {RESOLVED}"),
     ],
 )
 def test_a_variable_shows_in_the_configuration(variable: str, value: Any, line: str) -> None:
@@ -75,7 +69,9 @@ def test_it_asks_for_the_pods_by_the_headless_services_name() -> None:
     assert service["spec"]["clusterIP"] == "None"
     assert service["spec"]["selector"] == {"app.kubernetes.io/name": "primes"}
     (port,) = service["spec"]["ports"]
-    assert port["targetPort"] in [each["name"] for each in at(render("deployment.yml.j2"), f"{CONTAINER}.ports")]
+    assert port["targetPort"] in [
+        each["name"] for each in at(render("deployment.yml.j2"), f"{CONTAINER}.ports")
+    ]
     name = f"_{port['name']}._tcp.{service['metadata']['name']}.lab.svc.cluster.local"
     assert name in configuration(name="front", namespace="lab").split()
 
@@ -165,7 +161,7 @@ def test_haproxy_finds_nothing_to_say_against_it(settings: dict[str, Any], tmp_p
 
 @contextmanager
 def one_pod() -> Iterator[tuple[int, list[bytes], threading.Event]]:
-    """A server with one session at a time, which keeps the first until the event is set; and what it was asked."""
+    """A server with one session at a time, what it was asked, and the event on which it goes on."""
     asked: list[bytes] = []
     go_on = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -7,17 +7,19 @@ from typing import Any
 
 
 def plan(ways: Sequence[Mapping[str, str]], seeds: Iterable[int | str]) -> list[dict[str, Any]]:
-    """Return every way with every seed; what is compared in pairs, a seed's measurements, lies side by side in time.
+    """Return every way with every seed; a seed's measurements, which are compared in pairs, are neighbours.
 
     A way has dispatch, address and, where there is a queue, order. Each measurement gets a seed and a folder,
-    DISPATCH-ORDER-SEED. Every other seed goes through the ways backwards, so that a drift of the machine within a
-    seed does not favour the same way each time.
+    DISPATCH-ORDER-SEED. Every other seed goes through the ways backwards, so that a drift of the machine
+    within a seed does not favour the same way each time.
 
     Raises ValueError for a seed that is no whole number from 0 on, or stands twice.
     """
     numbers = [_seed(seed) for seed in seeds]
     if len(set(numbers)) != len(numbers):
-        raise ValueError(f"session_client_seeds holds a seed twice: {numbers}. Each gives the same order again.")
+        raise ValueError(
+            f"session_client_seeds holds a seed twice: {numbers}. Each gives the same order again."
+        )
     return [
         {**way, "seed": seed, "folder": f"{way['dispatch']}-{way.get('order', 'none')}-{seed}"}
         for turn, seed in enumerate(numbers)

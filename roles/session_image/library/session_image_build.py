@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.session_image_apt import apt_settings
 from ansible.module_utils.session_image_layout import LayoutError, write_saved
 
 DOCUMENTATION = """
@@ -23,7 +23,8 @@ options:
   no_cache: {description: Build every step., type: bool, default: false}
   apt:
     description: >-
-      Build in the host's network, with apt's settings for reaching its mirror as the build argument APT_SETTINGS.
+      Build in the host's network, with apt's settings for reaching its mirror as the build argument
+      APT_SETTINGS.
     type: bool
     default: false
   context: {description: "Archive of the build context, compressed by gzip.", type: path, required: true}
@@ -46,15 +47,6 @@ image:
 # images (a base loaded from an archive, and the result), and attestations would make an index of the image.
 # The classic builder ignores both.
 ENVIRONMENT = {"BUILDX_BUILDER": "default", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
-
-# Proxies, retries, address family, and leniency towards a mirror whose dates are frozen; a program of the host's that
-# finds a proxy is not there in the build.
-APT_SETTING = re.compile(r"Acquire::(https?::Proxy|Retries|ForceIPv[46]|Check-Valid-Until|Check-Date)[ :]")
-
-
-def apt_settings(dump: str) -> str:
-    """Return those lines of `apt-config dump` that decide whether apt gets through."""
-    return "\n".join(line for line in dump.splitlines() if APT_SETTING.match(line))
 
 
 def build(module: AnsibleModule) -> None:
