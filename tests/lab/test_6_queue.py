@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.lab.harness import INVENTORY, KUBECTL, OnNode, Playbook
-from tests.lab.plain_client import Burst, Session, wait_until_open
+from tests.lab.harness import OnNode, Playbook
+from tests.lab.plain_client import REFERENCE, Burst, distinct, failures, makespan, wait_until_open
 from tests.lab.pod_logs import PodLogs, idle_while_queued, latest_take_up, overlaps
 
-REFERENCE = [2, 3, 5, 1, 10, 3, 7, 15, 3, 1, 8, 3, 5, 4]
 FIFO_MAKESPAN = 18.0  # of the list schedule, in this order on five pods
 LONGEST_FIRST_MAKESPAN = 15.0
 WITHIN = 1.02
@@ -22,16 +21,6 @@ TAKEN_UP = 0.15
 """Seconds in which a pod that is free accepts, on a machine that does everything else as well."""
 SERVERS = "-l app.kubernetes.io/name=singlethread"
 QUEUES = "-l app.kubernetes.io/name=session-queue"
-
-
-@pytest.fixture(scope="module")
-def kubectl(on_node: OnNode) -> Callable[[str], str]:
-    def run(arguments: str) -> str:
-        done = on_node(f"{KUBECTL} {arguments}")
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -49,32 +38,10 @@ def address(kubectl: Callable[[str], str]) -> tuple[str, int]:
 
 
 @pytest.fixture
-def logs() -> Iterator[PodLogs]:
-    logs = PodLogs(INVENTORY / ".kubeconfig")
-    logs.start()
-    time.sleep(2)  # until the logs of all pods are open
-    yield logs
-    logs.stop()
-
-
-@pytest.fixture
 def five_pods(kubectl: Callable[[str], str]) -> Iterator[None]:
     yield
     kubectl("scale deployment singlethread --replicas=5")
     kubectl("rollout status deployment --timeout=90s")
-
-
-def distinct(sizes: list[float]) -> list[float]:
-    """Make each size its own session's name: a tenth of a millisecond more for each before it."""
-    return [round(size + number / 10_000, 4) for number, size in enumerate(sizes)]
-
-
-def failures(sessions: list[Session]) -> list[Session]:
-    return [session for session in sessions if not session.reply.startswith("singlethread-")]
-
-
-def makespan(sessions: list[Session]) -> float:
-    return max(session.ended for session in sessions) - min(session.sent for session in sessions)
 
 
 @pytest.mark.parametrize(
