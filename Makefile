@@ -33,7 +33,7 @@ redeploy: setup ## After an edit of files/server: new image, rollout, one short 
 	$(PLAYBOOK) playbooks/redeploy.yml $(ARGS)
 
 .PHONY: compare
-compare: setup $(LAB) ## Compare every dispatch over several request orders: cluster to report, goes on with ARGS="-e session_client_run=RUN"
+compare: setup $(LAB) ## Compare all dispatches over several request orders; ARGS="-e session_client_run=RUN" goes on with a run
 	$(PLAYBOOK) playbooks/compare.yml $(ARGS)
 
 .PHONY: reset
@@ -65,7 +65,7 @@ test: lint ## Every test: lint, unit, render, then the lab: full run, second run
 	.venv/bin/pytest -m lab $(ARGS)
 
 .PHONY: bench
-bench: setup ## Benchmarks, each alone with BENCH=loopback, cluster or redeploy: sessions a second and added latency of every dispatch; redeploying
+bench: setup ## Benchmarks: sessions a second and added latency of each dispatch, redeploying; BENCH=loopback, cluster or redeploy for one
 	$(foreach name,$(BENCH),.venv/bin/python tests/bench/$(name).py $(if $(filter-out loopback,$(name)),--inventory $(INVENTORY)) $(ARGS) && echo &&) true
 BENCH ?= loopback cluster redeploy
 
