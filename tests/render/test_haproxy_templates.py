@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab.plain_client import wait_until_open
 from tests.render.rendering import TEMPLATES, at, render
 
 HAPROXY = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
@@ -194,14 +195,7 @@ def haproxy(folder: Path, pod: int, **settings: Any) -> Iterator[int]:
     assert HAPROXY
     with subprocess.Popen([HAPROXY, "-W", "-db", "-f", str(path)], stderr=subprocess.DEVNULL) as process:
         try:
-            deadline = time.monotonic() + 10
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                    break
-                except OSError:
-                    assert time.monotonic() < deadline, "HAProxy does not listen"
-                    time.sleep(0.05)
+            wait_until_open(("127.0.0.1", port))
             yield port
         finally:
             process.terminate()
