@@ -32,6 +32,10 @@ run: setup $(LAB) ## Run everything: cluster, image, deployment, measurement, re
 redeploy: setup ## After an edit of files/server: new image, rollout, one short measurement
 	$(PLAYBOOK) playbooks/redeploy.yml $(ARGS)
 
+.PHONY: compare
+compare: setup $(LAB) ## Compare all dispatches over several request orders; ARGS="-e session_client_run=RUN" goes on with a run
+	$(PLAYBOOK) playbooks/compare.yml $(ARGS)
+
 .PHONY: reset
 reset: setup ## Remove from the hosts what the bundle made
 	$(PLAYBOOK) playbooks/reset.yml $(ARGS)
@@ -61,8 +65,9 @@ test: lint ## Every test: lint, unit, render, then the lab: full run, second run
 	.venv/bin/pytest -m lab $(ARGS)
 
 .PHONY: bench
-bench: setup ## Benchmark: redeploying beside the same steps typed by hand
-	.venv/bin/python tests/bench/redeploy.py $(ARGS)
+bench: setup ## Benchmarks: sessions a second and added latency of each dispatch, redeploying; BENCH=loopback, cluster or redeploy for one
+	$(foreach name,$(BENCH),.venv/bin/python tests/bench/$(name).py $(if $(filter-out loopback,$(name)),--inventory $(INVENTORY)) $(ARGS) && echo &&) true
+BENCH ?= loopback cluster redeploy
 
 .PHONY: lock
 lock: setup ## Pin requirements*.in again, with hashes

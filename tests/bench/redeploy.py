@@ -9,59 +9,17 @@ Needs `make run` first.
 from __future__ import annotations
 
 import argparse
-import json
-import shlex
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-INVENTORY = ROOT / "inventory" / "lab"
-ANSIBLE = ROOT / ".venv" / "bin"
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-
-def run(*argv: str, stdin: bytes | None = None) -> bytes:
-    """Run a command; its output is shown only when it fails, and then the benchmark ends."""
-    done = subprocess.run(argv, cwd=ROOT, input=stdin, capture_output=True, check=False)
-    if done.returncode != 0:
-        sys.stderr.buffer.write(done.stdout + done.stderr)
-        sys.exit(f"redeploy: {shlex.join(argv)} failed; is the server deployed? make run")
-    return done.stdout
-
-
-class Node:
-    """The lab's first host, reached as somebody at a keyboard would."""
-
-    def __init__(self) -> None:
-        listed = json.loads(run(str(INVENTORY / "hosts.py"), "--list"))
-        host = listed["_meta"]["hostvars"]["lab1"]
-        options = [
-            "-q",
-            "-i",
-            host["ansible_ssh_private_key_file"],
-            *shlex.split(host["ansible_ssh_common_args"]),
-        ]
-        self.base_image: str = listed["all"]["vars"]["session_image_base"]
-        self._login = f"{host['ansible_user']}@{host['ansible_host']}"
-        self._ssh = ["ssh", *options, self._login]
-        self._scp = ["scp", *options]
-
-    def type(self, line: str, stdin: bytes | None = None) -> None:
-        """Run a shell line on the node."""
-        run(*self._ssh, line, stdin=stdin)
-
-    def fetch(self, source: str, destination: Path) -> None:
-        """Copy a file from the node."""
-        run(*self._scp, f"{self._login}:{source}", str(destination))
-
-    def put(self, source: Path, destination: str) -> None:
-        """Copy a file to the node."""
-        run(*self._scp, str(source), f"{self._login}:{destination}")
+from tests.bench.node import ROOT, Node, playbooks, run
 
 
 def by_hand(node: Node, context: Path, work: Path, name: str) -> None:
@@ -83,17 +41,9 @@ def by_hand(node: Node, context: Path, work: Path, name: str) -> None:
     node.type(f"rm -rf by-hand by-hand.tar; sudo docker image rm {name}")
 
 
-def by_bundle(context: Path) -> None:
+def by_bundle(inventory: Path, context: Path) -> None:
     """Run the stages of redeploy.yml up to the measurement."""
-    stages = [str(ROOT / "playbooks" / f"{stage}.yml") for stage in ("image", "deploy")]
-    run(
-        str(ANSIBLE / "ansible-playbook"),
-        "-i",
-        str(INVENTORY),
-        *stages,
-        "-e",
-        f"session_server_build_context={context}",
-    )
+    playbooks(inventory, "image", "deploy", variables=f"session_server_build_context={context}")
 
 
 def timed(what: Callable[[], None]) -> float:
@@ -109,10 +59,12 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=3, metavar="N", help="turns each (default: %(default)s)"
     )
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--inventory", type=Path, default=ROOT / "inventory/lab", help="(%(default)s)")
+    options = parser.parse_args()
+    rounds, inventory = options.rounds, options.inventory.absolute()
     if rounds < 1:
         parser.error("--rounds must be 1 or more")
-    node = Node()
+    node = Node(inventory)
     hand: list[float] = []
     bundle: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -130,11 +82,11 @@ def main() -> None:
             edit("by hand")
             hand.append(timed(lambda name=name: by_hand(node, context, work, name)))  # type: ignore[misc]
             edit("bundle")
-            bundle.append(timed(lambda: by_bundle(context)))
+            bundle.append(timed(lambda: by_bundle(inventory, context)))
             # No pod runs it any more; the bundle removes only images that it named itself.
             node.type(f"sudo /snap/bin/microk8s ctr image rm docker.io/library/{name}")
             print(f"{number:>5} {hand[-1]:>7.1f} s {bundle[-1]:>7.1f} s", flush=True)
-    by_bundle(ROOT / "files" / "server")  # what the tree says runs again
+    by_bundle(inventory, ROOT / "files" / "server")  # what the tree says runs again
     typed = " ".join(f"docker.io/library/singlethread:by-hand-{number}" for number in range(1, rounds + 1))
     node.type(f"sudo /snap/bin/microk8s ctr image rm --sync {typed}")
     hand_median, bundle_median = statistics.median(hand), statistics.median(bundle)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.lab.harness import KUBECTL, NODE, SHORT_RUN, OnNode, Playbook, run
+from tests.lab.harness import INVENTORY, KUBECTL, NODE, SHORT_RUN, OnNode, Playbook, run
+from tests.lab.pod_logs import PodLogs
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,3 +55,25 @@ def deployed(playbook: Playbook, on_node: OnNode) -> None:
     """The server and the queue deployed and answering, as full_run.yml leaves them."""
     if on_node(f"{KUBECTL} rollout status deployment --timeout=10s").returncode != 0:
         assert playbook("playbooks/full_run.yml", *SHORT_RUN).returncode == 0
+
+
+@pytest.fixture(scope="session")
+def kubectl(on_node: OnNode) -> Callable[[str], str]:
+    """Run kubectl in the namespace of the sessions; return what it prints."""
+
+    def kubectl_there(arguments: str) -> str:
+        done = on_node(f"{KUBECTL} {arguments}")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return kubectl_there
+
+
+@pytest.fixture
+def logs() -> Iterator[PodLogs]:
+    """Follow the logs of all pods."""
+    logs = PodLogs(INVENTORY / ".kubeconfig")
+    logs.start()
+    time.sleep(2)  # until the logs of all pods are open
+    yield logs
+    logs.stop()

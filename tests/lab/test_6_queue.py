@@ -14,11 +14,17 @@ import pytest
 from session_client.summary import list_schedule
 from session_client.summary import makespan as length
 
-from tests.lab.harness import INVENTORY, KUBECTL, OnNode, Playbook
-from tests.lab.plain_client import Burst, Session, wait_until_open
+from tests.lab.harness import KUBECTL, OnNode, Playbook
+from tests.lab.plain_client import (
+    REFERENCE,
+    Burst,
+    distinct,
+    failures,
+    makespan,
+    wait_until_open,
+)
 from tests.lab.pod_logs import PodLogs, idle_while_queued, latest_take_up, longest_pause, overlaps
 
-REFERENCE = [2, 3, 5, 1, 10, 3, 7, 15, 3, 1, 8, 3, 5, 4]
 FIFO_MAKESPAN = 18.0  # of the list schedule, in this order on five pods
 LONGEST_FIRST_MAKESPAN = 15.0
 WITHIN = 1.02
@@ -32,16 +38,6 @@ PAUSE = 0.3
 SERVERS = "-l app.kubernetes.io/name=singlethread"
 API_SERVER = "snap.microk8s.daemon-kubelite"
 QUEUES = "-l app.kubernetes.io/name=session-queue"
-
-
-@pytest.fixture(scope="module")
-def kubectl(on_node: OnNode) -> Callable[[str], str]:
-    def run(arguments: str) -> str:
-        done = on_node(f"{KUBECTL} {arguments}")
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +72,6 @@ def address(kubectl: Callable[[str], str]) -> tuple[str, int]:
 
 
 @pytest.fixture
-def logs() -> Iterator[PodLogs]:
-    logs = PodLogs(INVENTORY / ".kubeconfig")
-    logs.start()
-    time.sleep(2)  # until the logs of all pods are open
-    yield logs
-    logs.stop()
-
-
-@pytest.fixture
 def five_pods(kubectl: Callable[[str], str]) -> Iterator[None]:
     yield
     kubectl("scale deployment singlethread --replicas=5")
@@ -93,19 +80,6 @@ def five_pods(kubectl: Callable[[str], str]) -> Iterator[None]:
 
 def wait_for_the_api_server(on_node: OnNode) -> None:
     assert on_node(f"timeout 60 bash -c 'until {KUBECTL} get pods; do sleep 0.5; done'").returncode == 0
-
-
-def distinct(sizes: list[float]) -> list[float]:
-    """Make each size its own session's name: a tenth of a millisecond more for each before it."""
-    return [round(size + number / 10_000, 4) for number, size in enumerate(sizes)]
-
-
-def failures(sessions: list[Session]) -> list[Session]:
-    return [session for session in sessions if not session.reply.startswith("singlethread-")]
-
-
-def makespan(sessions: list[Session]) -> float:
-    return max(session.ended for session in sessions) - min(session.sent for session in sessions)
 
 
 def test_its_account_may_follow_the_services_pods_and_nothing_else(

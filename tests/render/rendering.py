@@ -19,6 +19,7 @@ TEMPLATES = sorted(path.name for path in (ROOT / "templates").glob("*.j2"))
 REQUIRED: Mapping[str, Any] = {
     "session_server_image": "docker.io/library/singlethread:0123456789ab",
     "session_queue_image": "docker.io/library/session-queue:0123456789ab",
+    "session_haproxy_image": "docker.io/library/session-haproxy:0123456789ab",
 }
 """What a user of the roles has to set before the templates make sense."""
 

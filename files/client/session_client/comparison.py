@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from session_client.assignment import draws_for, random_makespans, share_at_most
-from session_client.compare import Range, Trial, Way, range_of, trials_of, ways_of
+from session_client.compare import NO_QUEUE, Range, Trial, Way, range_of, trials_of, ways_of
 from session_client.curves import Mark, makespan_chart
 from session_client.drawing import Drawing, figure
 from session_client.files import write_whole
@@ -51,11 +51,15 @@ class OrderRow:
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """Random assignment of the sessions, each with that overhead; the share each way's median exceeds."""
+    """Random assignment of the sessions, each with that overhead; the share each way's median exceeds.
+
+    makespans are the 5th, 50th and 95th percentile of the draws, in seconds.
+    """
 
     drawing: Drawing
     draws: int
     overhead: float
+    makespans: tuple[float, float, float]
     shares: list[tuple[str, float]]
 
 
@@ -67,8 +71,9 @@ def compare(folder: Path) -> list[str]:
     run = read_run_folder(folder)
     trials = trials_of(run.measurements)
     ways = ways_of(trials)
-    write_whole(folder / PAGE_NAME, compare_page(run, trials, ways))
-    return [*terminal_tables(ways), "", str(folder / PAGE_NAME)]
+    chance = _chance(ways) if any(trial.summary for trial in trials) else None
+    write_whole(folder / PAGE_NAME, compare_page(run, trials, ways, chance))
+    return [*terminal_tables(ways), *_chance_lines(ways, chance), "", str(folder / PAGE_NAME)]
 
 
 def terminal_tables(ways: Sequence[Way]) -> list[str]:
@@ -92,7 +97,7 @@ def terminal_tables(ways: Sequence[Way]) -> list[str]:
     return lines
 
 
-def compare_page(run: Run, trials: Sequence[Trial], ways: Sequence[Way]) -> str:
+def compare_page(run: Run, trials: Sequence[Trial], ways: Sequence[Way], chance: Chance | None) -> str:
     """Return the whole of compare.html."""
     done = [trial for trial in trials if trial.summary]
     first = [trial.measured for trial in done if _pair(trial) == _pair(done[0])]
@@ -116,7 +121,7 @@ def compare_page(run: Run, trials: Sequence[Trial], ways: Sequence[Way]) -> str:
         difference=difference_chart([(name, makespan) for name, makespan, _ in differences], ways[0].name)
         if differences
         else None,
-        chance=_chance(ways) if done else None,
+        chance=chance,
         environment=environment_rows(run.environment),
         range_text=range_text,
         difference_text=difference_text,
@@ -187,6 +192,19 @@ def _median(values: Range | None, unit: str = "") -> str:
     return f"{figure(values.median)}{unit}" if values else "-"
 
 
+def _chance_lines(ways: Sequence[Way], chance: Chance | None) -> list[str]:
+    """Say where the ways that bind on arrival lie within random assignment."""
+    bound = [way.name for way in ways if way.trials[0].measured.order == NO_QUEUE]
+    if not chance or not bound:
+        return []
+    low, median, high = map(figure, chance.makespans)
+    return ["", f"at random ({chance.draws:,} draws): makespan {median} s (5 to 95 %: {low} to {high} s)"] + [
+        f"{name}: median makespan longer than {share:.1%} of them"
+        for name, share in chance.shares
+        if name in bound
+    ]
+
+
 def _chance(ways: Sequence[Way]) -> Chance:
     """Compare all ways with random assignment; the sessions are the same in every request order."""
     done = [trial for way in ways for trial in way.trials if trial.summary]
@@ -211,5 +229,6 @@ def _chance(ways: Sequence[Way]) -> Chance:
         makespan_chart(marks, random, "Makespans of each dispatch beside bounds and random assignment"),
         len(random),
         overhead,
+        (p5, p50, p95),
         [(name, share_at_most(random, span.median)) for name, span in spans],
     )

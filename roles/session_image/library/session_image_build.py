@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.session_image_apt import apt_settings
 from ansible.module_utils.session_image_layout import LayoutError, write_saved
 
 DOCUMENTATION = """
@@ -20,6 +21,12 @@ options:
   base: {description: Value of the build argument BASE_IMAGE., type: str, required: true}
   label: {description: Label that marks the image as made by this role., type: str, required: true}
   no_cache: {description: Build every step., type: bool, default: false}
+  apt:
+    description: >-
+      Build in the host's network, with apt's settings for reaching its mirror as the build argument
+      APT_SETTINGS.
+    type: bool
+    default: false
   context: {description: "Archive of the build context, compressed by gzip.", type: path, required: true}
   dest:
     description: >-
@@ -48,6 +55,9 @@ def build(module: AnsibleModule) -> None:
     command = ["docker", "build", "--tag", options["reference"], "--label", options["label"]]
     command += ["--build-arg", f"BASE_IMAGE={options['base']}"]
     command += ["--no-cache"] if options["no_cache"] else []
+    if options["apt"]:
+        dump = module.run_command(["apt-config", "dump"], check_rc=True)[1]
+        command += ["--network", "host", "--build-arg", f"APT_SETTINGS={apt_settings(dump)}"]
     with Path(options["context"]).open("rb") as context:
         done = subprocess.run(
             [*command, "-"],
@@ -70,6 +80,7 @@ def main() -> None:
             "base": {"type": "str", "required": True},
             "label": {"type": "str", "required": True},
             "no_cache": {"type": "bool", "default": False},
+            "apt": {"type": "bool", "default": False},
             "context": {"type": "path", "required": True},
             "dest": {"type": "path", "required": True},
             "have": {"type": "list", "elements": "str", "default": []},

@@ -77,6 +77,14 @@ def test_the_tables_fit_a_terminal(command: Client, many: Path) -> None:
     assert re.match(r"nodeport +8 +\d", lines[2])
     assert re.match(r"queue longest_first +8 +15\.\d s", lines[4])
     assert "in pairs: mean (95 % interval)" in done.stdout
+    # Of this list of sizes on five pods: 19, 27 and 39 s, and here the overhead of each session.
+    at_random = re.search(
+        r"at random .*: makespan ([\d.]+) s \(5 to 95 %: ([\d.]+) to ([\d.]+) s\)", done.stdout
+    )
+    assert at_random
+    assert [float(found) for found in at_random.groups()] == pytest.approx([27, 19, 39], abs=1.5)
+    assert re.search(r"nodeport: median makespan longer than \d+\.\d% of them", done.stdout)
+    assert "queue fifo: median" not in done.stdout  # nothing is bound at random there
     assert re.search(r"queue fifo +-\d+\.\d+ s \(-\d+\.\d+ to -\d+\.\d+\) .* 8\n", done.stdout)
     assert lines[-1] == str(many / "compare.html")
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Compare the dispatcher with HAProxy and with nothing in between: zero-length sessions on loopback.
 
-Workers and client are small C programs, so that neither is the limit. Rounds are interleaved: what else
-the machine does meets all alike. Needs a C compiler and haproxy (Debian: gcc, libc6-dev, haproxy).
+Workers and client are small C programs, so that neither is the limit. HAProxy has the configuration that is
+deployed, with fixed servers. Rounds are interleaved: what else the machine does meets all alike. Needs a C
+compiler and haproxy (Debian: gcc, libc6-dev, haproxy).
 """
 
 from __future__ import annotations
@@ -11,43 +12,38 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-DISPATCHER = HERE.parents[2] / "files" / "dispatcher"
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.bench.rounds import Round, build, median_rate, parse_round, table
+from tests.render.rendering import ROOT, render
+
+DISPATCHER = ROOT / "files" / "dispatcher"
 WORKERS = 5
 EXIT_CANNOT_RUN = 2
 EXIT_TOO_SLOW = 3
 
 
-@dataclass(frozen=True)
-class Round:
-    """What the client measured in one go."""
-
-    rate: float
-    """Sessions a second."""
-    failures: int
-    median: float
-    """Latency in microseconds, and so are the next two."""
-    p95: float
-    p99: float
-
-
-def build(folder: Path) -> None:
-    """Compile the worker and the client."""
-    for name in ("worker", "client"):
-        source, program = str(HERE / f"{name}.c"), str(folder / name)
-        command = ["cc", "-O2", "-Wall", "-Wextra", "-pthread", "-o", program, source]
-        subprocess.run(command, check=True)
+def haproxy_configuration(port: int, status: int, workers: list[int]) -> str:
+    """Return what templates/haproxy-config.yml.j2 deploys, with fixed servers in place of the pods."""
+    manifest = render("haproxy-config.yml.j2", session_haproxy_port=port, session_haproxy_status_port=status)
+    servers = "\n".join(f"  server w{worker} 127.0.0.1:{worker}" for worker in workers)
+    fixed, places = re.subn(
+        r"^ *server-template .*$", servers, manifest["data"]["haproxy.cfg"], flags=re.MULTILINE
+    )
+    if places != 1:
+        raise RuntimeError("templates/haproxy-config.yml.j2 has no server-template any more")
+    return fixed
 
 
 def free_ports(count: int) -> list[int]:
@@ -58,12 +54,10 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def running(arguments: list[str], output: Path, port: int, **variables: str) -> Iterator[int]:
+def running(arguments: list[str], output: Path, port: int) -> Iterator[int]:
     """Run a program, wait until it listens, yield its process id, and end it."""
     with output.open("wb") as log:
-        process = subprocess.Popen(
-            arguments, stdout=log, stderr=subprocess.STDOUT, cwd=DISPATCHER, env=os.environ | variables
-        )
+        process = subprocess.Popen(arguments, stdout=log, stderr=subprocess.STDOUT, cwd=DISPATCHER)
     try:
         deadline = time.monotonic() + 10
         while True:
@@ -82,10 +76,8 @@ def running(arguments: list[str], output: Path, port: int, **variables: str) -> 
 
 def measure(client: Path, port: int, threads: int, seconds: float) -> Round:
     """Run the client once."""
-    command = [str(client), str(port), str(threads), str(seconds)]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    sessions, failures, took, median, p95, p99 = map(float, printed)
-    return Round(sessions / took, int(failures), median, p95, p99)
+    command = [str(client), str(threads), str(seconds), f"127.0.0.1:{port}"]
+    return parse_round(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -94,13 +86,8 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def median_rate(rounds: list[Round]) -> float:
-    """Return the median of sessions a second."""
-    return statistics.median(each.rate for each in rounds)
-
-
 def main() -> int:
-    """Run the benchmark; return 3 when the dispatcher is below --bar."""
+    """Run the benchmark; return 3 when the queue is below --bar."""
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each (%(default)s)")
@@ -111,13 +98,16 @@ def main() -> int:
     options = parser.parse_args()
     for program, package in (("cc", "gcc"), ("haproxy", "haproxy")):
         if shutil.which(program) is None:
-            print(f"run.py: {program} is missing: apt-get install {package}", file=sys.stderr)
+            print(f"loopback.py: {program} is missing: apt-get install {package}", file=sys.stderr)
             return EXIT_CANNOT_RUN
     with tempfile.TemporaryDirectory() as name:
         rounds, idle, cost = run(Path(name), options)
-    report(rounds, idle, cost)
-    ratio = median_rate(rounds["dispatcher"]) / median_rate(rounds["haproxy"])
-    print(f"\ndispatcher / haproxy: {ratio:.2f} (bar {options.bar})")
+    print(
+        f"On loopback, {WORKERS} small workers, {options.threads} clients, rounds of {options.seconds:g} s:"
+    )
+    print("\n".join(table(rounds, idle, cost)))
+    ratio = median_rate(rounds["queue"]) / median_rate(rounds["haproxy"])
+    print(f"queue / haproxy: {ratio:.2f} (bar {options.bar})")
     if options.json:
         figures = {
             "ratio": ratio,
@@ -135,34 +125,33 @@ Results = dict[str, list[Round]]
 @contextlib.contextmanager
 def everything(folder: Path) -> Iterator[tuple[dict[str, int], dict[str, int]]]:
     """Run workers, HAProxy and the dispatcher; yield ports to measure, and processes whose cost counts."""
-    *ports, haproxy, dispatcher = free_ports(WORKERS + 2)
+    *ports, haproxy, status, queue = free_ports(WORKERS + 3)
     config = folder / "haproxy.cfg"
-    servers = "".join(f"  server w{port} 127.0.0.1:{port}\n" for port in ports)
-    config.write_text((HERE / "haproxy.cfg").read_text() + servers)
+    config.write_text(haproxy_configuration(haproxy, status, ports))
+    worker = str(build("worker", folder))
     pods = ",".join(f"127.0.0.1:{port}" for port in ports)
     with contextlib.ExitStack() as stack:
 
-        def start(name: str, port: int, *command: str, **variables: str) -> int:
-            return stack.enter_context(running([*command], folder / f"{name}.log", port, **variables))
+        def start(name: str, port: int, *command: str) -> int:
+            return stack.enter_context(running([*command], folder / f"{name}.log", port))
 
         for port in ports:
-            start(f"worker-{port}", port, str(folder / "worker"), str(port), "128")
+            start(f"worker-{port}", port, worker, str(port), "128")
         processes = {
-            "haproxy": start("haproxy", haproxy, "haproxy", "-db", "-f", str(config), LISTEN=str(haproxy)),
-            "dispatcher": start(
-                "dispatcher",
-                dispatcher,
-                *(sys.executable, "-m", "dispatcher", f"--listen=127.0.0.1:{dispatcher}", f"--pods={pods}"),
+            "haproxy": start("haproxy", haproxy, "haproxy", "-db", "-f", str(config)),
+            "queue": start(
+                "queue",
+                queue,
+                *(sys.executable, "-m", "dispatcher", f"--listen=127.0.0.1:{queue}", f"--pods={pods}"),
             ),
         }
         time.sleep(1)  # HAProxy's first health checks
-        yield {"direct": ports[0], "haproxy": haproxy, "dispatcher": dispatcher}, processes
+        yield {"direct": ports[0], "haproxy": haproxy, "queue": queue}, processes
 
 
 def run(folder: Path, options: argparse.Namespace) -> tuple[Results, Results, dict[str, float]]:
     """Return the loaded rounds, the idle ones, and the processor time of a session in microseconds."""
-    build(folder)
-    client = folder / "client"
+    client = build("client", folder)
     with everything(folder) as (targets, processes):
         rounds: Results = {name: [] for name in targets}
         idle: Results = {name: [] for name in targets}
@@ -179,22 +168,6 @@ def run(folder: Path, options: argparse.Namespace) -> tuple[Results, Results, di
                 idle[name].append(measure(client, port, 1, 0.5))
         done = {name: sum(each.rate for each in rounds[name]) * options.seconds for name in used}
         return rounds, idle, {name: used[name] / done[name] * 1e6 for name in used}
-
-
-def report(rounds: Results, idle: Results, cost: dict[str, float]) -> None:
-    """Print the table."""
-    print(f"{'':12} {'sessions/s: median (range)':>30} {'failed':>7} {'p99 us':>8} {'idle: median us':>16} "
-          f"{'added':>7} {'CPU us':>7}")  # fmt: skip
-    direct = statistics.median(each.median for each in idle["direct"])
-    for name, found in rounds.items():
-        rates = sorted(each.rate for each in found)
-        latency = statistics.median(each.median for each in idle[name])
-        spread = f"{median_rate(found):,.0f} ({rates[0]:,.0f}..{rates[-1]:,.0f})"
-        print(
-            f"{name:12} {spread:>30} {sum(each.failures for each in found):7} "
-            f"{statistics.median(each.p99 for each in found):8.0f} {latency:16.0f} {latency - direct:7.0f} "
-            f"{format(cost[name], '7.1f') if name in cost else '':>7}"
-        )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 One session holds the only pod (this project's server); the others arrive all the while, every second one
 with its sending side closed, as `nc -N` does. The server's own log tells the order. Run it from the tree's
-top: .venv/bin/python -m tests.bench.dispatcher.soak
+top: .venv/bin/python -m tests.bench.soak
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.dispatcher.run import DISPATCHER, cpu_seconds, free_ports, running
+from tests.bench.loopback import DISPATCHER, cpu_seconds, free_ports, running
 
 SERVER = DISPATCHER.parent / "server" / "server.py"
 FIRST, STEP = 0.05, 0.0001
