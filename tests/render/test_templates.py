@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import server
+import session_server.settings
 from ansible.errors import AnsibleError
 from ansible.template import trust_as_template
 
@@ -172,7 +172,7 @@ def test_the_server_understands_its_arguments(
 ) -> None:
     arguments = at(render("deployment.yml.j2", **{PREFIX + variable: value}), f"{CONTAINER}.args")
     assert all(isinstance(argument, str) for argument in arguments)
-    settings = server.parse_arguments(arguments)
+    settings = session_server.settings.parse_arguments(arguments)
     assert getattr(settings, attribute) == expected
     assert settings.host == "0.0.0.0"
 
@@ -191,7 +191,7 @@ def test_the_server_understands_a_command_of_any_characters() -> None:
         session_server_max_output="5000",
         session_server_on_disconnect="finish",
     )
-    settings = server.parse_arguments(at(manifest, f"{CONTAINER}.args"))
+    settings = session_server.settings.parse_arguments(at(manifest, f"{CONTAINER}.args"))
     assert settings.workload == "command"
     assert settings.command == COMMAND["session_server_command"]
     assert (settings.max_output, settings.on_disconnect) == (5000, "finish")

@@ -35,7 +35,10 @@ def readable(member: tarfile.TarInfo) -> tarfile.TarInfo:
 def pack(
     folder: Path, files: list[str], packages: Path | None, folders: Mapping[str, Any], dest: Path
 ) -> None:
-    """Pack files, packages and further folders; raises OSError when one cannot be read or the archive cannot be written."""
+    """Pack files, packages and further folders.
+
+    Raises OSError when one cannot be read or the archive cannot be written.
+    """
     dest.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(dest, "w:gz", compresslevel=1) as archive:
         for name in files:

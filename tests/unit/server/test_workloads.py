@@ -54,7 +54,7 @@ def test_primes_are_counted_with_both_ends(primes: Path, text: str, number: int)
 
 
 def test_the_parts_of_a_range_add_up(primes: Path) -> None:
-    """OEIS A006880: there are 664579 primes below 10^7. The parts are not multiples of the sieve's segment."""
+    """OEIS A006880: 664579 primes are below 10^7. The parts are no multiples of the sieve's segment."""
     step = 999_983
     parts = [f"{low}-{min(low + step - 1, 10**7)}" for low in range(1, 10**7, step)]
     assert sum(count(primes, part) for part in parts) == 664579
@@ -88,10 +88,9 @@ class TestTcpServer:
             yield process
             process.kill()
 
+    @pytest.mark.usefixtures("server")
     @pytest.mark.parametrize(("sent", "half_close"), [(b"hello\r\n", False), (b"hello", True)])
-    def test_a_line_is_answered(
-        self, server: subprocess.Popen[bytes], port: int, sent: bytes, half_close: bool
-    ) -> None:
+    def test_a_line_is_answered(self, port: int, sent: bytes, half_close: bool) -> None:
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
             client.sendall(sent)
             if half_close:

@@ -149,7 +149,9 @@ def test_a_folder_that_is_no_build_context_is_named(context: Path, missing: str)
 
 
 def test_the_servers_own_context_holds_what_its_dockerfile_copies() -> None:
-    assert names(ROLE.parents[1] / "files" / "server") == ["Dockerfile", "server.py"]
+    server = ROLE.parents[1] / "files" / "server"
+    modules = sorted(f"session_server/{path.name}" for path in (server / "session_server").glob("*.py"))
+    assert names(server) == ["Dockerfile", "server.py", *modules]
 
 
 def test_ansible_finds_the_plugin_and_reports_its_errors(context: Path) -> None:
