@@ -81,9 +81,7 @@ def _workload_problems(workload: Any, command: Any) -> list[str]:
     if workload not in ("sleep", "command", "own"):
         problem = f"session_server_workload is {workload!r}. Set it to sleep, command or own."
     elif isinstance(command, str) or not isinstance(command, Sequence):
-        problem = (
-            f"session_server_command is {command!r}. No shell splits it: make it a list, {example}."
-        )
+        problem = f"session_server_command is {command!r}. No shell splits it: make it a list, {example}."
     elif workload == "command" and not command:
         problem = f"session_server_workload is command. Set session_server_command to a program: {example}."
     elif workload != "command" and command:
