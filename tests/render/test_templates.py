@@ -71,9 +71,13 @@ def test_every_manifest_bears_the_bundles_label(template: str) -> None:
         (
             "deployment.yml.j2",
             "environment",
-            {"OMP_NUM_THREADS": 1, "QUOTES": "\"'{}: #"},
+            {"OMP_NUM_THREADS": 1, "QUOTES": "\"'{}: #", "DOLLARS": "$(x)$$"},
             f"{CONTAINER}.env",
-            [{"name": "OMP_NUM_THREADS", "value": "1"}, {"name": "QUOTES", "value": "\"'{}: #"}],
+            [
+                {"name": "OMP_NUM_THREADS", "value": "1"},
+                {"name": "QUOTES", "value": "\"'{}: #"},
+                {"name": "DOLLARS", "value": "$$(x)$$$$"},
+            ],
         ),
         ("deployment.yml.j2", "max_seconds", 60, f"{POD}.terminationGracePeriodSeconds", 95),
         ("deployment.yml.j2", "receive_timeout", 0.5, f"{POD}.terminationGracePeriodSeconds", 86431),
@@ -179,7 +183,7 @@ def test_the_server_understands_its_arguments(
 
 COMMAND = {
     "session_server_workload": "command",
-    "session_server_command": ["sh", "-c", "echo \"$1\"; # {x}: 'y'", "sh", "{request}"],
+    "session_server_command": ["sh", "-c", "echo \"$1\" $$ $(id); # {x}: 'y'", "sh", "{request}"],
 }
 OWN = {"session_server_workload": "own"}
 
@@ -191,15 +195,17 @@ def test_the_server_understands_a_command_of_any_characters() -> None:
         session_server_max_output="5000",
         session_server_on_disconnect="finish",
     )
-    settings = session_server.settings.parse_arguments(at(manifest, f"{CONTAINER}.args"))
+    # Kubernetes would put in variables, $(NAME), if a $ were not doubled.
+    as_run = [part.replace("$$", "$") for part in at(manifest, f"{CONTAINER}.args")]
+    settings = session_server.settings.parse_arguments(as_run)
     assert settings.workload == "command"
     assert settings.command == COMMAND["session_server_command"]
     assert (settings.max_output, settings.on_disconnect) == (5000, "finish")
 
 
 def test_an_image_of_somebody_elses_gets_its_own_arguments() -> None:
-    manifest = render("deployment.yml.j2", **OWN, session_server_arguments=["--verbose", 7000])
-    assert at(manifest, f"{CONTAINER}.args") == ["--verbose", "7000"]
+    manifest = render("deployment.yml.j2", **OWN, session_server_arguments=["--price=$5", 7000])
+    assert at(manifest, f"{CONTAINER}.args") == ["--price=$$5", "7000"]
     assert "args" not in at(render("deployment.yml.j2", **OWN), CONTAINER)
 
 
