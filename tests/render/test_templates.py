@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import server
+import session_server.settings
 from ansible.errors import AnsibleError
 from ansible.template import trust_as_template
 
@@ -67,6 +67,18 @@ def test_every_manifest_bears_the_bundles_label(template: str) -> None:
         ("deployment.yml.j2", "cpu_request", "1", f"{CONTAINER}.resources.requests.cpu", "1"),
         ("deployment.yml.j2", "memory_request", "1Gi", f"{CONTAINER}.resources.requests.memory", "1Gi"),
         ("deployment.yml.j2", "memory_limit", "2Gi", f"{CONTAINER}.resources.limits.memory", "2Gi"),
+        ("deployment.yml.j2", "pull_policy", "IfNotPresent", f"{CONTAINER}.imagePullPolicy", "IfNotPresent"),
+        (
+            "deployment.yml.j2",
+            "environment",
+            {"OMP_NUM_THREADS": 1, "QUOTES": "\"'{}: #", "DOLLARS": "$(x)$$"},
+            f"{CONTAINER}.env",
+            [
+                {"name": "OMP_NUM_THREADS", "value": "1"},
+                {"name": "QUOTES", "value": "\"'{}: #"},
+                {"name": "DOLLARS", "value": "$$(x)$$$$"},
+            ],
+        ),
         ("deployment.yml.j2", "max_seconds", 60, f"{POD}.terminationGracePeriodSeconds", 95),
         ("deployment.yml.j2", "receive_timeout", 0.5, f"{POD}.terminationGracePeriodSeconds", 86431),
         ("deployment.yml.j2", "grace_seconds", "100", f"{POD}.terminationGracePeriodSeconds", 86505),
@@ -164,9 +176,55 @@ def test_the_server_understands_its_arguments(
 ) -> None:
     arguments = at(render("deployment.yml.j2", **{PREFIX + variable: value}), f"{CONTAINER}.args")
     assert all(isinstance(argument, str) for argument in arguments)
-    settings = server.parse_arguments(arguments)
+    settings = session_server.settings.parse_arguments(arguments)
     assert getattr(settings, attribute) == expected
     assert settings.host == "0.0.0.0"
+
+
+COMMAND = {
+    "session_server_workload": "command",
+    "session_server_command": ["sh", "-c", "echo \"$1\" $$ $(id); # {x}: 'y'", "sh", "{request}"],
+}
+OWN = {"session_server_workload": "own"}
+
+
+def test_the_server_understands_a_command_of_any_characters() -> None:
+    manifest = render(
+        "deployment.yml.j2",
+        **COMMAND,
+        session_server_max_output="5000",
+        session_server_on_disconnect="finish",
+    )
+    # Kubernetes would put in variables, $(NAME), if a $ were not doubled.
+    as_run = [part.replace("$$", "$") for part in at(manifest, f"{CONTAINER}.args")]
+    settings = session_server.settings.parse_arguments(as_run)
+    assert settings.workload == "command"
+    assert settings.command == COMMAND["session_server_command"]
+    assert (settings.max_output, settings.on_disconnect) == (5000, "finish")
+
+
+def test_an_image_of_somebody_elses_gets_its_own_arguments() -> None:
+    manifest = render("deployment.yml.j2", **OWN, session_server_arguments=["--price=$5", 7000])
+    assert at(manifest, f"{CONTAINER}.args") == ["--price=$$5", "7000"]
+    assert "args" not in at(render("deployment.yml.j2", **OWN), CONTAINER)
+
+
+def test_readiness_is_a_command_or_nothing() -> None:
+    asked = at(render("deployment.yml.j2", session_server_ready_command=["/ready", "x: y"]), CONTAINER)
+    for probe in ("startupProbe", "readinessProbe"):
+        assert asked[probe]["exec"]["command"] == ["/ready", "x: y"]
+    started = at(render("deployment.yml.j2", session_server_ready_command=[]), CONTAINER)
+    assert not {"startupProbe", "readinessProbe"} & started.keys()
+
+
+@pytest.mark.parametrize("workload", [COMMAND, OWN], ids=["command", "own"])
+def test_a_users_program_has_a_place_to_write_and_no_more_rights(workload: dict[str, Any]) -> None:
+    pod = at(render("deployment.yml.j2", **workload), POD)
+    (volume,) = pod["volumes"]
+    assert pod["containers"][0]["volumeMounts"] == [{"name": volume["name"], "mountPath": "/tmp"}]
+    assert volume["emptyDir"] == {}
+    assert pod["securityContext"] == at(render("deployment.yml.j2"), f"{POD}.securityContext")
+    assert pod["containers"][0]["securityContext"] == container()["securityContext"]
 
 
 class TestProbe:

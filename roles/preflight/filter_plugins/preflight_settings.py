@@ -24,8 +24,9 @@ def setting_problems(settings: Mapping[str, Any]) -> list[str]:
     return [
         *_group_problems(settings["control_plane"], settings["workers"]),
         *_server_problems(settings),
+        *_workload_problems(settings["workload"], settings["command"]),
         *_dispatch_problems(_listed(settings["dispatches"]), settings["known_dispatches"]),
-        *_session_problems(_listed(settings["sizes"]), settings["time_scale"], settings["max_seconds"]),
+        *_session_problems(settings),
         *_snap_problems(settings["microk8s_source"], _listed(settings["microk8s_files"])),
     ]
 
@@ -74,6 +75,20 @@ def _server_problems(settings: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def _workload_problems(workload: Any, command: Any) -> list[str]:
+    example = '["/opt/program", "{request}"]'
+    problem = ""
+    if workload not in ("sleep", "command", "own"):
+        problem = f"session_server_workload is {workload!r}. Set it to sleep, command or own."
+    elif isinstance(command, str) or not isinstance(command, Sequence):
+        problem = f"session_server_command is {command!r}. No shell splits it: make it a list, {example}."
+    elif workload == "command" and not command:
+        problem = f"session_server_workload is command. Set session_server_command to a program: {example}."
+    elif workload != "command" and command:
+        problem = f"session_server_command is for session_server_workload command, which is {workload}."
+    return [problem] if problem else []
+
+
 def _dispatch_problems(dispatches: Sequence[str], known: Sequence[str]) -> list[str]:
     if not dispatches:
         return [f"session_dispatches is empty. Name at least one of: {', '.join(known)}."]
@@ -85,7 +100,9 @@ def _dispatch_problems(dispatches: Sequence[str], known: Sequence[str]) -> list[
     ]
 
 
-def _session_problems(sizes: Sequence[Any], time_scale: Any, max_seconds: Any) -> list[str]:
+def _session_problems(settings: Mapping[str, Any]) -> list[str]:
+    sizes, time_scale = _listed(settings["sizes"]), settings["time_scale"]
+    max_seconds = settings["max_seconds"]
     problems = []
     if not sizes:
         problems.append("session_client_sizes is empty. List the size of each session in seconds.")
@@ -106,7 +123,8 @@ def _session_problems(sizes: Sequence[Any], time_scale: Any, max_seconds: Any) -
         problems.append(
             f"session_server_max_seconds is {max_seconds!r}. Set the seconds of the longest session, above 0."
         )
-    if problems or scale is None or longest is None:
+    # Only to the server that sleeps are sizes seconds.
+    if problems or scale is None or longest is None or settings["workload"] != "sleep":
         return problems
     seconds = [float((_decimal(size) or 0) * scale) for size in sizes]
     too_long = [f"{time:g}" for time in seconds if time > longest]

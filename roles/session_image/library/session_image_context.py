@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -17,6 +19,7 @@ options:
   path: {description: Folder of the build context., type: path, required: true}
   files: {description: Paths below it of the files to pack., type: list, elements: str, required: true}
   packages: {description: Folder of Python packages to pack as C(vendor)., type: path}
+  folders: {description: "Further folders by name, each with its path and files.", type: dict, default: {}}
   dest: {description: "Where to write the archive, tar compressed by gzip.", type: path, required: true}
 """
 
@@ -29,14 +32,22 @@ def readable(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def pack(folder: Path, files: list[str], packages: Path | None, dest: Path) -> None:
-    """Pack files and packages; raises OSError when one cannot be read or the archive cannot be written."""
+def pack(
+    folder: Path, files: list[str], packages: Path | None, folders: Mapping[str, Any], dest: Path
+) -> None:
+    """Pack files, packages and further folders.
+
+    Raises OSError when one cannot be read or the archive cannot be written.
+    """
     dest.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(dest, "w:gz", compresslevel=1) as archive:
         for name in files:
             archive.add(folder / name, name, recursive=False, filter=readable)
         if packages:
             archive.add(packages, "vendor", filter=readable)
+        for name, further in folders.items():
+            for file in further["files"]:
+                archive.add(Path(further["path"]) / file, f"{name}/{file}", filter=readable)
 
 
 def main() -> None:
@@ -46,13 +57,14 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             "files": {"type": "list", "elements": "str", "required": True},
             "packages": {"type": "path"},
+            "folders": {"type": "dict", "default": {}},
             "dest": {"type": "path", "required": True},
         },
     )
     options = module.params
     packages = Path(options["packages"]) if options["packages"] else None
     try:
-        pack(Path(options["path"]), options["files"], packages, Path(options["dest"]))
+        pack(Path(options["path"]), options["files"], packages, options["folders"], Path(options["dest"]))
     except OSError as error:
         module.fail_json(msg=f"The build context cannot be packed: {error}")
     module.exit_json(changed=True)

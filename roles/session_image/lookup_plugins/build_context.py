@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,6 +24,8 @@ description:
     C(**), a leading and a trailing slash, and C(!) for exceptions. The last match wins, and a match of a
     folder holds for what is in it. Character classes and backslashes are refused."
   - Symbolic links and other special files are refused unless they are excluded.
+  - Further folders can come into the build context under a name of their own. They are build contexts
+    themselves, so that their C(.dockerignore) says what of them comes; their C(Dockerfile) does not.
 options:
   _terms:
     description: The folder of the build context, on the controller. One.
@@ -33,6 +35,10 @@ options:
     type: list
     elements: str
     default: []
+  folders:
+    description: Further folders, each by the name that it has in the build context.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = """
@@ -43,7 +49,8 @@ EXAMPLES = """
 RETURN = """
 _raw:
   description: >-
-    One dictionary - hash (64 hexadecimal digits) and files (paths below the folder, sorted).
+    One dictionary - hash (64 hexadecimal digits); files (paths below the folder, sorted); folders (path and
+    files of each further one, by its name); on_base (whether the image is to stand on C(BASE_IMAGE)).
   type: list
   elements: dict
 """
@@ -120,6 +127,32 @@ def content_hash(context: Path, extra: Iterable[str] = ()) -> str:
     return hashlib.sha256(json.dumps([list(extra), files]).encode()).hexdigest()
 
 
+def stands_on_base(dockerfile: str) -> bool:
+    """Tell whether the last stage of a Dockerfile begins, by way of others perhaps, with BASE_IMAGE."""
+    origins: dict[str, str] = {}
+    origin = ""
+    for line in dockerfile.splitlines():
+        stage = re.fullmatch(r"\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?\s*", line, re.IGNORECASE)
+        if stage:
+            origin = origins.get(stage[1].lower(), stage[1])
+            origins[(stage[2] or "").lower()] = origin
+    return "BASE_IMAGE" in origin
+
+
+def further_folders(context: Path, folders: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Return path and files, in order, of the folders that come into the build context, by their names.
+
+    Raises ValueError as context_files does, and when the context has something of that name already.
+    """
+    found = {}
+    for name, path in folders.items():
+        if (context / name).exists():
+            raise ValueError(f"{context / name} is where files of {path} come in: rename or remove it")
+        files = [file.relative_to(path).as_posix() for file in context_files(Path(path))]
+        found[name] = {"path": path, "files": [file for file in files if file != "Dockerfile"]}
+    return found
+
+
 class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible ships no types
     """What Ansible calls."""
 
@@ -133,6 +166,16 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible ships no types
         try:
             context = Path(terms[0])
             files = [path.relative_to(context).as_posix() for path in context_files(context)]
-            return [{"hash": content_hash(context, map(str, self.get_option("extra"))), "files": files}]
+            folders = further_folders(context, self.get_option("folders"))
+            extra = [str(text) for text in self.get_option("extra")]
+            extra += [f"{name} {content_hash(Path(folder['path']))}" for name, folder in folders.items()]
+            return [
+                {
+                    "hash": content_hash(context, extra),
+                    "files": files,
+                    "folders": folders,
+                    "on_base": stands_on_base((context / "Dockerfile").read_text(encoding="utf-8")),
+                }
+            ]
         except (OSError, ValueError) as error:
             raise AnsibleError(f"The content of the image cannot be hashed: {error}") from error

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from server import parse_request
 from session_client.errors import CannotRunError
 from session_client.requests import (
     DEFAULT_SIZES,
@@ -18,6 +17,7 @@ from session_client.requests import (
     scaled,
     shuffled,
 )
+from session_server.sleep import parse_request
 
 sizes = st.decimals(0, 86400, places=9).map(lambda number: number.normalize())
 

@@ -13,6 +13,8 @@ GOOD: dict[str, Any] = {
     "control_plane": ["node1"],
     "workers": [],
     "replicas": 5,
+    "workload": "sleep",
+    "command": [],
     "dispatches": ["nodeport"],
     "known_dispatches": ["nodeport", "queue"],
     "sizes": [2, 3, 5.5],
@@ -40,6 +42,8 @@ GOOD: dict[str, Any] = {
         {"dispatches": "queue,nodeport"},
         {"dispatches": ["queue", "nodeport"]},
         {"microk8s_source": "store", "microk8s_files": []},
+        {"workload": "command", "command": ["/opt/program", "{request}"], "sizes": [20], "max_seconds": 10},
+        {"workload": "own"},
     ],
     ids=[
         "plain",
@@ -49,6 +53,8 @@ GOOD: dict[str, Any] = {
         "dispatches in a text",
         "two dispatches",
         "the store",
+        "a command, whose sizes are no seconds",
+        "a server of one's own",
     ],
 )
 def test_good_settings_have_no_problem(changes: dict[str, Any]) -> None:
@@ -66,6 +72,10 @@ def test_good_settings_have_no_problem(changes: dict[str, Any]) -> None:
         ({"replicas": 2.5}, "session_server_replicas is 2.5"),
         ({"replicas": "many"}, "session_server_replicas is 'many'"),
         ({"replicas": True}, "session_server_replicas is True"),
+        ({"workload": "shell"}, "session_server_workload is 'shell'"),
+        ({"workload": "command"}, "Set session_server_command to a program"),
+        ({"workload": "command", "command": "/opt/program {request}"}, "make it a list"),
+        ({"workload": "own", "command": ["/opt/program"]}, "which is own"),
         ({"dispatches": ["teleport", "queue"]}, "Unknown dispatch 'teleport'"),
         ({"dispatches": "nodeport,teleport"}, "Unknown dispatch 'teleport'"),
         ({"dispatches": []}, "session_dispatches is empty"),

@@ -7,7 +7,8 @@ import re
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from server import MAX_REQUEST_BYTES, InvalidRequestError, parse_request
+from session_server.sleep import MAX_REQUEST_BYTES, parse_request
+from session_server.workload import InvalidRequestError
 
 MAX_SECONDS = 86400
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible.errors import AnsibleError
 from ansible.plugins.loader import init_plugin_loader, lookup_loader
 
-from roles.session_image.lookup_plugins.build_context import content_hash, context_files
+from roles.session_image.lookup_plugins.build_context import (
+    content_hash,
+    context_files,
+    stands_on_base,
+)
 
 ROLE = Path(__file__).parents[3] / "roles" / "session_image"
 
@@ -144,7 +149,9 @@ def test_a_folder_that_is_no_build_context_is_named(context: Path, missing: str)
 
 
 def test_the_servers_own_context_holds_what_its_dockerfile_copies() -> None:
-    assert names(ROLE.parents[1] / "files" / "server") == ["Dockerfile", "server.py"]
+    server = ROLE.parents[1] / "files" / "server"
+    modules = sorted(f"session_server/{path.name}" for path in (server / "session_server").glob("*.py"))
+    assert names(server) == ["Dockerfile", "server.py", *modules]
 
 
 def test_ansible_finds_the_plugin_and_reports_its_errors(context: Path) -> None:
@@ -152,9 +159,64 @@ def test_ansible_finds_the_plugin_and_reports_its_errors(context: Path) -> None:
     lookup_loader.add_directory(str(ROLE / "lookup_plugins"))
     plugin = lookup_loader.get("build_context")
     assert plugin.run([str(context)], {}, extra=["base"]) == [
-        {"hash": content_hash(context, ["base"]), "files": names(context)}
+        {"hash": content_hash(context, ["base"]), "files": names(context), "folders": {}, "on_base": False}
     ]
     with pytest.raises(AnsibleError, match="nowhere is not a folder"):
         plugin.run([str(context / "nowhere")], {})
     with pytest.raises(AnsibleError, match="takes one folder"):
         plugin.run([], {})
+
+
+class TestFurtherFolders:
+    """Folders that come into the build context under a name of their own."""
+
+    @pytest.fixture
+    def program(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "program"
+        folder.mkdir()
+        (folder / "Dockerfile").write_text("FROM scratch\nCOPY session-server/ /app/\n")
+        return folder
+
+    @staticmethod
+    def look(program: Path, context: Path) -> Any:
+        init_plugin_loader()
+        lookup_loader.add_directory(str(ROLE / "lookup_plugins"))
+        (found,) = lookup_loader.get("build_context").run(
+            [str(program)], {}, folders={"session-server": str(context)}
+        )
+        return found
+
+    def test_they_come_without_their_dockerfile_and_as_their_dockerignore_says(
+        self, program: Path, context: Path
+    ) -> None:
+        (context / ".dockerignore").write_text("*\n!server.py\n")
+        found = self.look(program, context)
+        assert found["folders"] == {"session-server": {"path": str(context), "files": ["server.py"]}}
+        assert found["files"] == ["Dockerfile"]
+
+    def test_their_content_counts(self, program: Path, context: Path) -> None:
+        before = self.look(program, context)["hash"]
+        assert before != content_hash(program)
+        (context / "server.py").write_text("print(3)\n")
+        assert self.look(program, context)["hash"] != before
+
+    def test_a_name_that_is_taken_is_refused(self, program: Path, context: Path) -> None:
+        (program / "session-server").mkdir()
+        with pytest.raises(AnsibleError, match="rename or remove it"):
+            self.look(program, context)
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "expected"),
+    [
+        ("ARG BASE_IMAGE=x\nFROM ${BASE_IMAGE}\nRUN true\n", True),
+        ("FROM $BASE_IMAGE\n", True),
+        ("FROM gcc AS build\nFROM --platform=linux/amd64 ${BASE_IMAGE}\nCOPY --from=build /a /a\n", True),
+        ("from ${BASE_IMAGE} as Tools\nfrom tools\n", True),
+        ("FROM ${BASE_IMAGE} AS build\nFROM scratch\n", False),
+        ("FROM ${BASE_IMAGE} AS build\nFROM scratch AS other\nFROM other\n", False),
+        ("# FROM ${BASE_IMAGE}\nFROM debian\n", False),
+    ],
+)
+def test_the_last_stage_tells_whether_an_image_stands_on_its_base(dockerfile: str, expected: bool) -> None:
+    assert stands_on_base(dockerfile) is expected

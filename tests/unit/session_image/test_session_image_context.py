@@ -32,7 +32,7 @@ def modes(archive: Path) -> dict[str, int]:
 
 def test_everybody_may_read_the_files_that_were_asked_for(context: Path, tmp_path: Path) -> None:
     archive = tmp_path / "moving" / "context.tar.gz"
-    pack(context, ["Dockerfile", "server.py"], None, archive)
+    pack(context, ["Dockerfile", "server.py"], None, {}, archive)
     assert modes(archive) == {"Dockerfile": 0o644, "server.py": 0o755}
 
 
@@ -41,7 +41,7 @@ def test_packages_are_the_folder_vendor(context: Path, tmp_path: Path) -> None:
     module.parent.mkdir(parents=True, mode=0o700)
     module.write_text("")
     module.chmod(0o600)
-    pack(context, ["Dockerfile"], tmp_path / "0123456789ab", tmp_path / "context.tar.gz")
+    pack(context, ["Dockerfile"], tmp_path / "0123456789ab", {}, tmp_path / "context.tar.gz")
     assert modes(tmp_path / "context.tar.gz") == {
         "Dockerfile": 0o644,
         "vendor": 0o755,
@@ -50,6 +50,20 @@ def test_packages_are_the_folder_vendor(context: Path, tmp_path: Path) -> None:
     }
 
 
+def test_a_further_folder_has_the_name_that_it_was_given(context: Path, tmp_path: Path) -> None:
+    server = tmp_path / "server"
+    (server / "parts").mkdir(parents=True)
+    for name in ("server.py", "parts/log.py", "README.md"):
+        (server / name).write_text(name)
+    further = {"session-server": {"path": str(server), "files": ["parts/log.py", "server.py"]}}
+    pack(context, ["Dockerfile"], None, further, tmp_path / "context.tar.gz")
+    assert modes(tmp_path / "context.tar.gz") == {
+        "Dockerfile": 0o644,
+        "session-server/parts/log.py": 0o644,
+        "session-server/server.py": 0o644,
+    }
+
+
 def test_packages_that_are_gone_are_an_error(context: Path, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nowhere"):
-        pack(context, ["Dockerfile"], tmp_path / "nowhere", tmp_path / "context.tar.gz")
+        pack(context, ["Dockerfile"], tmp_path / "nowhere", {}, tmp_path / "context.tar.gz")

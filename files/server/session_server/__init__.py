@@ -1,0 +1,1 @@
+"""The single-threaded server in parts; server.py beside this folder is the program."""
