@@ -124,9 +124,8 @@ def test_the_logs_say_that_the_queue_leaves_no_pod_idle(first_run: Outcome) -> N
     measurements = json.loads((LATEST / "run.json").read_text())["measurements"]
     nodeport, queue = (measurement["summary"] for measurement in measurements)
     assert (nodeport["source"], queue["source"]) == ("logs", "logs")
-    # A change of hands takes a pod a few milliseconds; settling, 50 ms a session, is no idleness.
+    # A change of hands takes a pod a few milliseconds; listening on for 50 ms is no idleness.
     assert queue["idle_while_queued"] <= 0.02 * 14
-    assert queue["overhead"] >= 0.05
     assert (LATEST / "queue/intervals.csv").exists()
 
 
