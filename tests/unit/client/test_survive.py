@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -48,6 +49,10 @@ class Programs:
         pods = ",".join(f"127.0.0.1:{port}" for port in self.pod_ports)
         return self.start("-m", "dispatcher", f"--listen=127.0.0.1:{self.port}", f"--pods={pods}")
 
+    def answers(self) -> bool:
+        with socket.create_connection(("127.0.0.1", self.port)):
+            return True
+
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
@@ -57,6 +62,7 @@ class Programs:
 def programs(tmp_path: Path) -> Iterator[Programs]:
     made = Programs(tmp_path, pods=3)
     with made.stack:
+        eventually(made.answers, "the queue listens")
         yield made
 
 
@@ -78,7 +84,7 @@ def test_every_session_has_one_result_whatever_dies(
     (tmp_path / "requests.txt").write_text("\n".join(requests) + "\n")
     results, output = tmp_path / "results", tmp_path / "output.txt"
     options: list[object] = ["--address", programs.address, "--requests", tmp_path / "requests.txt"]
-    options += ["--output", output, "--retries", "100", "--concurrency", "40"]
+    options += ["--output", output, "--retries", "100", "--concurrency", "40", "--quiet"]
 
     process = start_client("run", "--results", results, *options)
     wait_for_done(results, 10)
@@ -149,7 +155,8 @@ def test_five_thousand_requests_are_answered_in_order(
     (tmp_path / "requests.txt").write_text("\n".join(requests) + "\n")
     done = client(
         *("run", "--address", programs.address, "--requests", tmp_path / "requests.txt"),
-        *("--results", tmp_path / "results", "--output", tmp_path / "output.txt", "--concurrency", "200"),
+        *("--results", tmp_path / "results", "--output", tmp_path / "output.txt"),
+        *("--concurrency", "200", "--quiet"),
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "output.txt").read_text().splitlines() == [
