@@ -232,7 +232,8 @@ def _conclude(ended: _Ended, folder: Path, arguments: argparse.Namespace) -> Exi
     left = len(ended.requests) - counts.sessions_done
     if left and arguments.output:
         complain(
-            f"{arguments.output} was not written: {left} sessions are not done; --resume {folder} does them"
+            f"{arguments.output} was not written: {left} of {len(ended.requests)} sessions are not done; "
+            f"--resume {folder} does them"
         )
     if ended.interrupted:
         complain(

@@ -180,7 +180,9 @@ def test_an_output_is_whole_or_absent_and_resuming_completes_it(
     options = ["--address", address, "--requests", tmp_path / "q.txt", "--output", tmp_path / "out"]
     done = client("run", "--results", tmp_path / "r", *options)
     assert done.returncode == 1
-    assert f"out was not written: 1 sessions are not done; --resume {tmp_path}/r does them" in done.stderr
+    assert (
+        f"out was not written: 1 of 3 sessions are not done; --resume {tmp_path}/r does them" in done.stderr
+    )
     assert not (tmp_path / "out").exists()
     assert [each["reply"] for each in lines_of(tmp_path / "r/replies.jsonl")] == [
         "A\n",
