@@ -18,6 +18,8 @@ from urllib3.exceptions import HTTPError
 NAMESPACE = "sessions"
 POLL_SECONDS = 0.2
 WRITING_SECONDS = 0.1
+LATE_SECONDS = 0.2
+"""How late a log line may be on a machine that has other work."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +117,20 @@ class PodLogs:
         self._followed.discard(pod)  # a container that starts again has a log of its own
 
 
-def latest_take_up(in_queue: Iterable[Span], in_pods: Iterable[Span]) -> float:
-    """Return the longest that a session bound to a pod waited there for the pod to take it up, in seconds.
+def given_to_busy_pods(in_queue: Iterable[Span], in_pods: Iterable[Span]) -> list[tuple[Span, Span]]:
+    """Return the sessions bound to a pod that, by its own log, had another, each with that other one.
 
-    A pod that has two sessions leaves the second in its backlog until the first is done.
+    It would wait unseen in the pod's backlog. What is within LATE_SECONDS of a session's ends is none.
     """
-    started = {(span.size, span.pod): span.start for span in in_pods}
-    return max(started[span.size, span.pod] - span.start for span in in_queue)
+    others = list(in_pods)
+    return [
+        (span, other)
+        for span in in_queue
+        for other in others
+        if span.pod == other.pod
+        and span.size != other.size
+        and other.start + LATE_SECONDS < span.start < other.end - LATE_SECONDS
+    ]
 
 
 def overlaps(spans: Iterable[Span]) -> list[tuple[Span, Span]]:

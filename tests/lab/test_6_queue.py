@@ -23,18 +23,16 @@ from tests.lab.plain_client import (
     makespan,
     wait_until_open,
 )
-from tests.lab.pod_logs import PodLogs, idle_while_queued, latest_take_up, longest_pause, overlaps
+from tests.lab.pod_logs import PodLogs, given_to_busy_pods, idle_while_queued, longest_pause, overlaps
 
 FIFO_MAKESPAN = 18.0  # of the list schedule, in this order on five pods
 LONGEST_FIRST_MAKESPAN = 15.0
 WITHIN = 1.02
-TAKEN_UP = 0.15
-"""Seconds in which a pod that is free accepts, on a machine that does everything else as well."""
 AT_SMALL_SCALE = 0.2
 """Seconds that fourteen sessions may take beyond their sizes: opening them, the end of the first requests,
 changes of hands."""
-PAUSE = 0.3
-"""Seconds in which a pod that has finished a session has the next, on such a machine."""
+PAUSE = 1.0
+"""Seconds in which a pod that has finished a session has the next; a few hundredths on a quiet machine."""
 SERVERS = "-l app.kubernetes.io/name=singlethread"
 API_SERVER = "snap.microk8s.daemon-kubelite"
 QUEUES = "-l app.kubernetes.io/name=session-queue"
@@ -79,7 +77,8 @@ def five_pods(kubectl: Callable[[str], str]) -> Iterator[None]:
 
 
 def wait_for_the_api_server(on_node: OnNode) -> None:
-    assert on_node(f"timeout 60 bash -c 'until {KUBECTL} get pods; do sleep 0.5; done'").returncode == 0
+    ready = f"{KUBECTL} get --raw /readyz"
+    assert on_node(f"timeout 60 bash -c 'until {ready}; do sleep 0.5; done'").returncode == 0
 
 
 def test_its_account_may_follow_the_services_pods_and_nothing_else(
@@ -219,6 +218,7 @@ def stop_the_api_server(kubectl: Callable[[str], str], on_node: OnNode) -> None:
         ([kill_pods, crash_again_and_again], 5),
         ([remove_all_pods_for_a_minute], 0),
     ],
+    ids=["no_api_server", "pods_that_end", "pods_that_die", "no_pods"],
 )
 def test_nothing_is_lost_and_no_pod_has_two_sessions(
     order: str,
@@ -238,12 +238,11 @@ def test_nothing_is_lost_and_no_pod_has_two_sessions(
     assert failures(sessions) == []
     logs.wait_for(sizes)
     in_queue, in_pods = logs.in_queue(), logs.in_pods()
-    late = latest_take_up(in_queue, in_pods)
     pause = longest_pause(in_queue, in_pods)
     print(f"{[each.__name__ for each in disturbances]}: {makespan(sessions):.1f} s")
-    print(f"taken up within {late:.3f} s, pauses up to {pause:.3f} s")
+    print(f"pauses up to {pause:.3f} s, done twice: {len(in_pods) - len(sizes)}")
     assert sorted(span.size for span in in_queue) == sizes
-    assert late <= TAKEN_UP
+    assert given_to_busy_pods(in_queue, in_pods) == []
     assert overlaps(in_queue) == []
     if not runs_twice:  # else a pod was away
         assert pause <= PAUSE
@@ -266,10 +265,9 @@ def test_a_queue_that_was_killed_gives_no_session_to_a_pod_that_still_works(
     assert failures(sessions) == []
     logs.wait_for(after)
     in_queue, in_pods = logs.in_queue(), logs.in_pods()
-    late = latest_take_up(in_queue, in_pods)
     pause = longest_pause(in_queue, in_pods)
-    print(f"{makespan(sessions):.1f} s, taken up within {late:.3f} s, pauses up to {pause:.3f} s")
-    assert late <= TAKEN_UP
+    print(f"{makespan(sessions):.1f} s, pauses up to {pause:.3f} s")
+    assert given_to_busy_pods(in_queue, in_pods) == []
     assert pause <= PAUSE
     assert overlaps(in_queue) == []
 
