@@ -87,8 +87,6 @@ def main() -> None:
             node.type(f"sudo /snap/bin/microk8s ctr image rm docker.io/library/{name}")
             print(f"{number:>5} {hand[-1]:>7.1f} s {bundle[-1]:>7.1f} s", flush=True)
     by_bundle(inventory, ROOT / "files" / "server")  # what the tree says runs again
-    typed = " ".join(f"docker.io/library/singlethread:by-hand-{number}" for number in range(1, rounds + 1))
-    node.type(f"sudo /snap/bin/microk8s ctr image rm --sync {typed}")
     hand_median, bundle_median = statistics.median(hand), statistics.median(bundle)
     print(f"{'median':>6}{hand_median:>8.1f} s {bundle_median:>7.1f} s")
     print(f"ratio {bundle_median / hand_median:.2f} (bundle / by hand; 1.5 or less is the aim)")

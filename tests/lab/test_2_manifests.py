@@ -16,6 +16,7 @@ NAMESPACE = "sessions-test-manifests"
 PATHS = {
     "Namespace": "/api/v1/namespaces/",
     "Deployment": f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/",
+    "ConfigMap": f"/api/v1/namespaces/{NAMESPACE}/configmaps/",
     "Service": f"/api/v1/namespaces/{NAMESPACE}/services/",
     "ServiceAccount": f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/",
     "Role": f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/roles/",
@@ -71,12 +72,14 @@ def api() -> Iterator[Api]:
             "session_queue_order": "longest_first",
             "session_queue_fair": True,
         },
+        {"session_haproxy_node_port": 30997, "session_haproxy_order": "longest_first"},
+        {"session_server_workload": "command", "session_server_command": ["/opt/primes", "{request}"]},
     ],
 )
 def test_the_api_server_takes_every_manifest_without_a_warning(
     api: Api, template: str, overrides: dict[str, Any]
 ) -> None:
-    namespaces = {"session_server_namespace": NAMESPACE, "session_queue_namespace": NAMESPACE}
+    namespaces = {f"session_{what}_namespace": NAMESPACE for what in ("server", "queue", "haproxy")}
     assert api.apply(render(template, **namespaces, **overrides)) == []
 
 

@@ -115,18 +115,17 @@ def _add_run(commands: "_Commands", command: Command) -> None:
         metavar="FILE",
         help="send what the file holds: a request a line, or *.csv with the columns request,size",
     )
-    order = parser.add_mutually_exclusive_group()
-    order.add_argument(
+    option(
         "--order-seed",
         type=_whole(0),
         metavar="N",
         help="shuffle the sessions; the same N gives the same order",
     )
-    order.add_argument(
+    option(
         "--order",
         choices=[*OpeningOrder],
         default=OpeningOrder.GIVEN,
-        help="which sessions are opened first; unknown sizes count as 0 (default: given)",
+        help="which sessions are opened first, after --order-seed; unknown sizes count as 0 (default: given)",
     )
     option(
         "--arrivals",

@@ -15,7 +15,7 @@ from session_client.intervals import intervals_from_logs, read_intervals, write_
 from session_client.output import TXT_NAME, with_figures
 from session_client.printing import complain, print_text
 from session_client.results import CSV_NAME, SessionResult, read_results, write_results
-from session_client.run_command import analysed, run
+from session_client.run_command import run
 from session_client.run_record import (
     JSON_NAME,
     QUEUE,
@@ -26,7 +26,7 @@ from session_client.run_record import (
     record,
     with_nodes,
 )
-from session_client.summary import Counts, Summary, count
+from session_client.summary import Counts, Summary, analysed, count
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -38,7 +38,7 @@ from session_client.requests import (
 from session_client.results import CSV_NAME, SessionResult, write_results
 from session_client.runner import Outcome, Plan, run_sessions
 from session_client.session import Manner, ReplyForm, TimeLimits
-from session_client.summary import NOT_LOGGED, Interval, Summary, analyse, count
+from session_client.summary import analysed, count
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +93,6 @@ def run(arguments: argparse.Namespace) -> ExitCode:
             _notes(arguments, plan, len(missing), held, sized=any(request.size for request in requests)),
         )
         return _conclude(ended, folder, arguments)
-
-
-def analysed(
-    results: Sequence[SessionResult],
-    time_scale: Decimal,
-    replicas: int | None,
-    logged: Mapping[int, Interval] = NOT_LOGGED,
-) -> Summary | None:
-    """Return the figures of a measurement; None when nothing was done, or no size or no pod is known."""
-    done = [result for result in results if result.done]
-    if not any(result.pod for result in done) or not any(result.size for result in done):
-        return None
-    return analyse(results, time_scale, replicas, logged)
 
 
 def _requests(arguments: argparse.Namespace) -> list[Request]:

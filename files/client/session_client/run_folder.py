@@ -12,7 +12,7 @@ from session_client.intervals import read_intervals
 from session_client.requests import scaled
 from session_client.results import CSV_NAME, SessionResult, read_results
 from session_client.run_record import JSON_NAME, read_run
-from session_client.summary import NOT_LOGGED, Counts, Interval, Summary, analyse, count, intervals_of
+from session_client.summary import NOT_LOGGED, Counts, Interval, Summary, analysed, count, intervals_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,5 +137,5 @@ def measured(
         served=[Served(*each) for each in zip(done, sizes, intervals, strict=True)],
         overhead=overhead,
         counts=count(results),
-        summary=analyse(results, time_scale, pods, logged),
+        summary=analysed(results, time_scale, pods, logged),
     )

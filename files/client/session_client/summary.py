@@ -311,6 +311,19 @@ def analyse(
     )
 
 
+def analysed(
+    results: Sequence[SessionResult],
+    time_scale: Decimal,
+    replicas: int | None,
+    logged: Mapping[int, Interval] = NOT_LOGGED,
+) -> Summary | None:
+    """Return the figures of a measurement; None when nothing was done, or no size or no pod is known."""
+    done = [result for result in results if result.done]
+    if not any(result.pod for result in done) or not any(result.size for result in done):
+        return None
+    return analyse(results, time_scale, replicas, logged)
+
+
 def _require_pods(pods: int) -> None:
     if pods < 1:
         raise ValueError(f"{pods} pods: at least 1 is needed")

@@ -252,7 +252,6 @@ def test_resuming_after_an_interruption_and_with_other_sizes(
         (["--arrivals", "trace:q.txt"], "q.txt, line 1: 'x' is not a plain decimal number"),
         (["--output", "absent/out"], "the folder of absent/out does not exist"),
         (["--output", "."], ". is a folder: give --output the name of a file"),
-        (["--order", "longest_first", "--order-seed", "1"], "not allowed with argument"),
         (["--reply", "json"], "argument --reply: invalid choice: 'json'"),
         (["--status", "nohost"], "argument --status: 'nohost' is not HOST:PORT"),
     ],

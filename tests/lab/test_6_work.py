@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.harness import KUBECTL, ROOT, OnNode, Playbook
+from tests.lab.harness import ROOT, Playbook
 from tests.lab.plain_client import wait_until_open
 
 WORKLOADS = ROOT / "files" / "server" / "workloads"
@@ -43,16 +43,6 @@ OWN = {
 }
 
 Address = tuple[str, int]
-
-
-@pytest.fixture(scope="module")
-def kubectl(on_node: OnNode) -> Callable[[str], str]:
-    def run(arguments: str) -> str:
-        done = on_node(f"{KUBECTL} {arguments}")
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
 
 
 @pytest.fixture(scope="module", autouse=True)
