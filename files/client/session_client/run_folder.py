@@ -40,7 +40,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One measurement of a run. summary is None, and served empty, when no session was done."""
+    """One measurement of a run. Without figures (summary.analysed) summary is None and served empty."""
 
     folder: str
     dispatch: str
@@ -125,6 +125,7 @@ def measured(
     )
     sizes = [float(scaled(result.size, time_scale)) for result in done]
     intervals, overhead, _ = intervals_of(done, sizes, logged)
+    summary = analysed(results, time_scale, pods, logged)
     return Measured(
         folder=folder,
         dispatch=dispatch,
@@ -134,8 +135,8 @@ def measured(
         time_scale=time_scale,
         pods=pods,
         results=results,
-        served=[Served(*each) for each in zip(done, sizes, intervals, strict=True)],
+        served=[Served(*each) for each in zip(done, sizes, intervals, strict=True)] if summary else [],
         overhead=overhead,
         counts=count(results),
-        summary=analysed(results, time_scale, pods, logged),
+        summary=summary,
     )

@@ -76,15 +76,19 @@ def test_labels_fit(simulate: Simulate, order: str, pods: int) -> None:
         assert_paths_are_finite(drawing)
 
 
-some_results = st.lists(
-    st.tuples(st.sampled_from("abcde"), st.integers(0, 400), st.integers(0, 200)), min_size=1, max_size=40
-).map(
-    lambda sessions: [
-        SessionResult(
-            number, Decimal(size) / 10, 0.0, 0.0, None, (size + wait) / 10 + 0.001, f"p-{pod}", "", 1, ""
-        )
-        for number, (pod, size, wait) in enumerate(sessions, start=1)
-    ]
+some_results = (
+    st.lists(
+        st.tuples(st.sampled_from("abcde"), st.integers(0, 400), st.integers(0, 200)), min_size=1, max_size=40
+    )
+    .map(
+        lambda sessions: [
+            SessionResult(
+                number, Decimal(size) / 10, 0.0, 0.0, None, (size + wait) / 10 + 0.001, f"p-{pod}", "", 1, ""
+            )
+            for number, (pod, size, wait) in enumerate(sessions, start=1)
+        ]
+    )
+    .filter(lambda results: any(result.size for result in results))
 )
 
 
