@@ -17,9 +17,8 @@ from urllib3.exceptions import HTTPError
 
 NAMESPACE = "sessions"
 POLL_SECONDS = 0.2
-WRITING_SECONDS = 0.1
-LATE_SECONDS = 0.2
-"""How late a log line may be on a machine that has other work."""
+LATE_SECONDS = 0.4
+"""A line is written a moment after what it tells, and a busy machine makes that a long moment."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ class PodLogs:
 def given_to_busy_pods(in_queue: Iterable[Span], in_pods: Iterable[Span]) -> list[tuple[Span, Span]]:
     """Return the sessions bound to a pod that, by its own log, had another, each with that other one.
 
-    It would wait unseen in the pod's backlog. What is within LATE_SECONDS of a session's ends is none.
+    It would wait unseen in the pod's backlog. For sessions of a second or more.
     """
     others = list(in_pods)
     return [
@@ -129,20 +128,17 @@ def given_to_busy_pods(in_queue: Iterable[Span], in_pods: Iterable[Span]) -> lis
         for other in others
         if span.pod == other.pod
         and span.size != other.size
-        and other.start + LATE_SECONDS < span.start < other.end - LATE_SECONDS
+        and other.start - LATE_SECONDS < span.start < other.end - LATE_SECONDS
     ]
 
 
 def overlaps(spans: Iterable[Span]) -> list[tuple[Span, Span]]:
-    """Return the pairs of sessions that were in one pod at the same time.
-
-    A line is written a moment after what it tells, so what looks like a short overlap is none.
-    """
+    """Return the pairs of sessions that were in one pod at the same time, by more than LATE_SECONDS."""
     ordered = sorted(spans, key=lambda span: (span.pod, span.start))
     return [
         (one, other)
         for one, other in itertools.pairwise(ordered)
-        if one.pod == other.pod and other.start < one.end - WRITING_SECONDS
+        if one.pod == other.pod and other.start < one.end - LATE_SECONDS
     ]
 
 

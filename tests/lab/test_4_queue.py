@@ -230,7 +230,7 @@ def test_nothing_is_lost_and_no_pod_has_two_sessions(
     kubectl: Callable[[str], str],
     on_node: OnNode,
 ) -> None:
-    sizes = distinct([0.5] * (50 + 80 * len(disturbances)))
+    sizes = distinct([1.0] * (25 + 40 * len(disturbances)))
     burst = Burst(address, sizes).open()
     for disturb in disturbances:
         disturb(kubectl, on_node)
@@ -258,7 +258,7 @@ def test_a_queue_that_was_killed_gives_no_session_to_a_pod_that_still_works(
     Burst(address, before).open()
     kubectl(f"delete pod {QUEUES} --grace-period=0 --force")
     kubectl("rollout status deployment session-queue --timeout=60s")
-    after = distinct([0.5] * 30)
+    after = distinct([1.0] * 15)
     wait_until_open(address)
     time.sleep(1)  # until the new pod's log is followed
     sessions = Burst(address, after).open().finish(60)
