@@ -29,8 +29,9 @@ SCHEMA = json.loads((Path(__file__).parents[3] / "docs/run-schema.json").read_te
 SIZES = [0.3, 0.11, 0.22, 0.12, 0.1, 0.31, 0.21, 0.13, 0.23, 0.14]
 
 NAMED = """
-import runpy, socket, sys
+import pathlib, runpy, socket, sys
 name, path = sys.argv[1:3]
+sys.path.insert(0, str(pathlib.Path(path).parent))
 socket.gethostname = lambda: name
 sys.argv[:3] = [path]
 runpy.run_path(path, run_name="__main__")
