@@ -168,20 +168,26 @@ def roll(kubectl: Callable[[str], str], on_node: OnNode) -> None:
     kubectl("rollout status deployment singlethread --timeout=90s")
 
 
+def staying_pods(kubectl: Callable[[str], str]) -> list[str]:
+    """The server's pods but those that are on their way out."""
+    listed = json.loads(kubectl(f"get pods {SERVERS} -o json"))["items"]
+    return [f"pod/{pod['metadata']['name']}" for pod in listed if "deletionTimestamp" not in pod["metadata"]]
+
+
 def delete_pods(kubectl: Callable[[str], str], on_node: OnNode) -> None:
-    for pod in kubectl(f"get pods {SERVERS} -o name").split()[:2]:
+    for pod in staying_pods(kubectl)[:2]:
         kubectl(f"delete {pod} --wait=false")
         time.sleep(1)
 
 
 def kill_pods(kubectl: Callable[[str], str], on_node: OnNode) -> None:
-    for pod in kubectl(f"get pods {SERVERS} -o name").split()[:2]:
+    for pod in staying_pods(kubectl)[:2]:
         kubectl(f"delete {pod} --grace-period=0 --force")
         time.sleep(1)
 
 
 def crash_again_and_again(kubectl: Callable[[str], str], on_node: OnNode) -> None:
-    pod = kubectl(f"get pods {SERVERS} -o name").split()[0]
+    pod = staying_pods(kubectl)[0]
     uid = kubectl(f"get {pod} -o jsonpath='{{.metadata.uid}}'").partition("-")[0]
     kill = f"grep -q {uid} /proc/$each/cgroup && kill -9 $each && echo killed"
     kills = ""
