@@ -132,7 +132,7 @@ def test_ten_random_orders_take_what_the_list_schedule_of_their_arrival_takes(
 ) -> None:
     chance = random.Random(64580)
     one = len(REFERENCE)
-    sizes = distinct([size / 10 for _ in range(10) for size in chance.sample(REFERENCE, one)])
+    sizes = distinct([size / 4 for _ in range(10) for size in chance.sample(REFERENCE, one)])
     bursts = [sizes[start : start + one] for start in range(0, len(sizes), one)]
     taken = []
     for burst in bursts:
