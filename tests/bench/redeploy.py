@@ -42,8 +42,9 @@ def by_hand(node: Node, context: Path, work: Path, name: str) -> None:
 
 
 def by_bundle(inventory: Path, context: Path) -> None:
-    """Run the stages of redeploy.yml up to the measurement."""
-    playbooks(inventory, "image", "deploy", variables=f"session_server_build_context={context}")
+    """Run the stages of redeploy.yml up to the measurement, for the server alone as it does."""
+    variables = f"session_server_build_context={context} session_dispatches=nodeport"
+    playbooks(inventory, "image", "deploy", variables=variables)
 
 
 def timed(what: Callable[[], None]) -> float:

@@ -31,7 +31,7 @@ WITHIN = 1.02
 AT_SMALL_SCALE = 0.2
 """Seconds that fourteen sessions may take beyond their sizes: opening them, the end of the first requests,
 changes of hands."""
-PAUSE = 1.0
+PAUSE = 0.3
 """Seconds in which a pod that has finished a session has the next; a few hundredths on a quiet machine."""
 SERVERS = "-l app.kubernetes.io/name=singlethread"
 API_SERVER = "snap.microk8s.daemon-kubelite"
