@@ -32,11 +32,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def playbook() -> Playbook:
     """Run a playbook to its end; its output is printed, so that a failing test shows it."""
 
-    def run(name: str, *arguments: str, limit: float = 1500) -> Outcome:
+    def run(name: str, *arguments: str, limit: float = 1500, hosts: int | None = None) -> Outcome:
         done = subprocess.run(
             command(name, *arguments),
             cwd=ROOT,
-            env=environment(),
+            env=environment(hosts),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -50,6 +50,7 @@ def command(name: str, *arguments: str) -> list[str]:
     return [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(INVENTORY), str(ROOT / name), *arguments]
 
 
-def environment() -> dict[str, str]:
-    """Plain output, whatever terminal the tests run on."""
-    return {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+def environment(hosts: int | None = None) -> dict[str, str]:
+    """Plain output, whatever terminal the tests run on; and how many hosts the lab has, if not LAB_HOSTS."""
+    lab = {} if hosts is None else {"LAB_HOSTS": str(hosts)}
+    return {**os.environ, **lab, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
