@@ -43,7 +43,9 @@ def become_worker(paths: Paths, node: str, admission: Mapping[str, Any]) -> None
         services.stop(name)
     _forget_pods(paths)
     shutil.rmtree(paths.common / "var" / "run" / "etcd", ignore_errors=True)
-    _forget_identity(paths)
+    _forget_identity(
+        paths, [f"{c.file}.key" for c in certificates.clients(node) if c.config in WORKER_CLIENTS]
+    )
     write_whole(paths.certificates / "ca.crt", admission["ca"])
     for client in certificates.clients(node):
         if client.config in WORKER_CLIENTS:
@@ -66,9 +68,7 @@ def become_control_plane(paths: Paths, node: str) -> None:
     for name in ("kubelite", "apiserver-proxy"):
         services.stop(name)
     _forget_pods(paths)
-    for stem in [client.file for client in certificates.clients(node)]:
-        (paths.certificates / f"{stem}.key").unlink(missing_ok=True)
-    _forget_identity(paths)
+    _forget_identity(paths, [])
     endpoints_file(paths).unlink(missing_ok=True)
     certificates.create_all(paths, node, host_addresses())
     set_arguments(paths.args / "kubelet", {"--node-labels": OWN_LABELS, "--cluster-dns": None})
@@ -87,12 +87,12 @@ def _forget_pods(paths: Paths) -> None:
     (paths.common / "var" / "lib" / "kubelet").mkdir(parents=True)
 
 
-def _forget_identity(paths: Paths) -> None:
-    """Remove authorities, certificates and credentials, but for what the cluster agent serves with."""
-    for path in [*paths.certificates.glob("*.crt"), *paths.certificates.glob("*ca.key")]:
-        if path.name != "server.crt":
+def _forget_identity(paths: Paths, kept_keys: Sequence[str]) -> None:
+    """Remove authorities, keys, certificates and credentials, but for what the cluster agent serves with."""
+    for path in paths.certificates.iterdir():
+        # Without csr.conf the next certificate of the API is made anew.
+        if path.name not in {"server.crt", "server.key", "csr.conf.template", *kept_keys}:
             path.unlink()
-    (paths.certificates / "csr.conf").unlink(missing_ok=True)  # so that the next certificate is made anew
     for config in paths.credentials.glob("*.config"):
         config.unlink()
 
