@@ -83,6 +83,28 @@ def test_a_stopped_node_says_so(
 
 
 @pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["status", "--wait-ready"], 0),
+        (["kubectl", "get", "nodes"], 0),
+        (["config"], 0),
+        (["stop"], 0),
+        (["enable", "dns"], 1),
+        (["add-node"], 1),
+        (["reset"], 1),
+    ],
+)
+def test_a_worker_points_to_the_control_plane(
+    paths: Paths, capfd: pytest.CaptureFixture[str], words: list[str], code: int
+) -> None:
+    services.clustered_lock(paths).touch()
+    assert main.run_command(paths, words) == code
+    assert capfd.readouterr().out == (
+        "This MicroK8s deployment is acting as a node in a cluster.\nPlease use the control plane node.\n"
+    )
+
+
+@pytest.mark.parametrize(
     ("words", "code", "text"),
     [
         (["add-node", "--token", "short"], 1, "Invalid token size"),
