@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import tarfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.session_image_pack import pack
 
 DOCUMENTATION = """
 module: session_image_context
@@ -22,32 +20,6 @@ options:
   folders: {description: "Further folders by name, each with its path and files.", type: dict, default: {}}
   dest: {description: "Where to write the archive, tar compressed by gzip.", type: path, required: true}
 """
-
-
-def readable(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Give a file root as its owner, and the mode that it shall have in the image."""
-    member.mode = 0o755 if member.mode & 0o100 else 0o644
-    member.uid = member.gid = 0
-    member.uname = member.gname = "root"
-    return member
-
-
-def pack(
-    folder: Path, files: list[str], packages: Path | None, folders: Mapping[str, Any], dest: Path
-) -> None:
-    """Pack files, packages and further folders.
-
-    Raises OSError when one cannot be read or the archive cannot be written.
-    """
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(dest, "w:gz", compresslevel=1) as archive:
-        for name in files:
-            archive.add(folder / name, name, recursive=False, filter=readable)
-        if packages:
-            archive.add(packages, "vendor", filter=readable)
-        for name, further in folders.items():
-            for file in further["files"]:
-                archive.add(Path(further["path"]) / file, f"{name}/{file}", filter=readable)
 
 
 def main() -> None:

@@ -3,21 +3,16 @@
 
 from __future__ import annotations
 
-import json
-import socket
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.session_manifests_api import MISSING_LIBRARY, connect, items
+from ansible.module_utils.session_manifests_hosts import api_host, is_own
 
-try:
+if not MISSING_LIBRARY:
     from kubernetes import client, config  # type: ignore[import-untyped]
     from urllib3.exceptions import HTTPError
-
-    MISSING_LIBRARY = ""
-except ImportError:
-    MISSING_LIBRARY = "kubernetes"
 
 DOCUMENTATION = r"""
 module: session_manifests_look
@@ -41,39 +36,19 @@ own_addresses: {description: Addresses of nodes that are this machine's own., ty
 """
 
 
-def is_own(address: str) -> bool:
-    """Tell whether an address is this machine's: only those can be bound."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((address, 0))
-        except OSError:
-            return False
-    return True
-
-
-def api_host(url: str) -> str:
-    """Return the host of the API server's URL; nothing for a loopback, where no NodePort answers."""
-    host = urlsplit(url).hostname or ""
-    return "" if host == "localhost" or host.startswith("127.") or host == "::1" else host
-
-
 def look(kubeconfig: str, namespace: str, name: str, timeout: int) -> dict[str, Any]:
     """Read the objects; raises ApiException, ConfigException or HTTPError when no cluster answers."""
-    connection = config.new_client_from_config(kubeconfig)
-    connection.rest_client.pool_manager.connection_pool_kw["retries"] = False
+    connection = connect(kubeconfig)
     core = client.CoreV1Api(connection)
-
-    def items(read: Any, *arguments: str, **selectors: str) -> list[dict[str, Any]]:
-        answer = read(*arguments, _preload_content=False, _request_timeout=timeout, **selectors)
-        found: list[dict[str, Any]] = json.loads(answer.data)["items"]
-        return found
-
     return {
         "api_host": api_host(connection.configuration.host),
-        "namespaces": items(core.list_namespace, field_selector=f"metadata.name={namespace}"),
-        "services": items(core.list_namespaced_service, namespace, field_selector=f"metadata.name={name}"),
-        "nodes": items(core.list_node),
+        "namespaces": items(
+            core.list_namespace, timeout=timeout, field_selector=f"metadata.name={namespace}"
+        ),
+        "services": items(
+            core.list_namespaced_service, namespace, timeout=timeout, field_selector=f"metadata.name={name}"
+        ),
+        "nodes": items(core.list_node, timeout=timeout),
     }
 
 

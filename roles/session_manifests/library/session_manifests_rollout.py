@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.session_manifests_api import MISSING_LIBRARY, connect, items
 from ansible.module_utils.session_manifests_rollout import (
     MOST_PODS,
     pod_trouble,
@@ -17,13 +17,9 @@ from ansible.module_utils.session_manifests_rollout import (
     rollout_report,
 )
 
-try:
-    from kubernetes import client, config  # type: ignore[import-untyped]
+if not MISSING_LIBRARY:
+    from kubernetes import client  # type: ignore[import-untyped]
     from urllib3.exceptions import HTTPError
-
-    MISSING_LIBRARY = ""
-except ImportError:
-    MISSING_LIBRARY = "kubernetes"
 
 DOCUMENTATION = r"""
 module: session_manifests_rollout
@@ -58,9 +54,7 @@ class Cluster:
     """The few reads of a cluster's API that this module needs, as plain JSON."""
 
     def __init__(self, kubeconfig: str, namespace: str, name: str) -> None:
-        connection = config.new_client_from_config(kubeconfig)
-        # The waiting loop tries again itself, so that its time limit holds.
-        connection.rest_client.pool_manager.connection_pool_kw["retries"] = False
+        connection = connect(kubeconfig)
         self._core, self._apps = client.CoreV1Api(connection), client.AppsV1Api(connection)
         self._namespace, self._name = namespace, name
 
@@ -91,9 +85,8 @@ class Cluster:
         return str(text).splitlines()
 
     def _items(self, read: Any, **selectors: str) -> list[dict[str, Any]]:
-        answer = read(self._namespace, _preload_content=False, _request_timeout=REQUEST_SECONDS, **selectors)
-        items: list[dict[str, Any]] = json.loads(answer.data)["items"]
-        return items
+        found: list[dict[str, Any]] = items(read, self._namespace, timeout=REQUEST_SECONDS, **selectors)
+        return found
 
 
 def main() -> None:

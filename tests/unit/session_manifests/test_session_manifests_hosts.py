@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roles.session_manifests.library.session_manifests_look import api_host, is_own
+from roles.session_manifests.module_utils.session_manifests_hosts import api_host, is_own
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.session_image.library.session_image_context import pack
+from roles.session_image.module_utils.session_image_pack import pack
 
 
 @pytest.fixture
