@@ -52,17 +52,18 @@ def command(name: str, *arguments: str) -> list[str]:
     return [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(INVENTORY), str(ROOT / name), *arguments]
 
 
-def environment() -> dict[str, str]:
-    """Plain output, whatever terminal the tests run on."""
-    return {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+def environment(hosts: int | None = None) -> dict[str, str]:
+    """Plain output, whatever terminal the tests run on; and how many hosts the lab has, if not LAB_HOSTS."""
+    lab = {} if hosts is None else {"LAB_HOSTS": str(hosts)}
+    return {**os.environ, **lab, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
 
 
-def start(name: str, *arguments: str) -> subprocess.Popen[str]:
+def start(name: str, *arguments: str, hosts: int | None = None) -> subprocess.Popen[str]:
     """Start a playbook in a process group of its own, so that all of it can be sent a signal."""
     return subprocess.Popen(
         command(name, *arguments),
         cwd=ROOT,
-        env=environment(),
+        env=environment(hosts),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -71,9 +72,9 @@ def start(name: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def run(name: str, *arguments: str, limit: float = 1500) -> Outcome:
+def run(name: str, *arguments: str, limit: float = 1500, hosts: int | None = None) -> Outcome:
     """Run a playbook to its end, `limit` seconds at most; its output is printed for a test that fails."""
-    with start(name, *arguments) as process:
+    with start(name, *arguments, hosts=hosts) as process:
         try:
             output, _ = process.communicate(timeout=limit)
         except BaseException:  # the limit, or ^C

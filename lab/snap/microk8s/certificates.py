@@ -121,10 +121,11 @@ def reissue_server(paths: Paths, addresses: Sequence[str]) -> bool:
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as config:
         config.write(wanted)
         config.flush()
-        request = _openssl(
+        server_request = _openssl(
             "req", "-new", "-sha256", "-key", str(folder / "server.key"), "-config", config.name
         )
-        _sign(folder, "server", request, Path(config.name), authority="ca")
+        certificate = _signed(folder, server_request, Path(config.name), authority="ca")
+        write_whole(folder / "server.crt", certificate)
     write_whole(current, wanted)  # last, so that an interrupted attempt is made again
     return True
 
@@ -146,14 +147,23 @@ def create_authority(folder: Path, stem: str, name: str) -> None:
 
 def issue_client(folder: Path, stem: str, subject: str, *, authority: str = "ca") -> None:
     """Make a client's key and certificate, unless they are there."""
-    if (folder / f"{stem}.crt").exists():
-        return
+    if not (folder / f"{stem}.crt").exists():
+        certificate = sign_client(folder, request(folder, stem, subject), subject, authority=authority)
+        write_whole(folder / f"{stem}.crt", certificate)
+
+
+def request(folder: Path, stem: str, subject: str) -> str:
+    """Return a client's certificate request, with its key, which is made unless it is there."""
     _create_key(folder / f"{stem}.key")
-    request = _openssl("req", "-new", "-sha256", "-key", str(folder / f"{stem}.key"), "-subj", subject)
+    return _openssl("req", "-new", "-sha256", "-key", str(folder / f"{stem}.key"), "-subj", subject)
+
+
+def sign_client(folder: Path, client_request: str, subject: str, *, authority: str = "ca") -> str:
+    """Return a client's certificate; its subject is the given one, whatever the request says."""
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as config:
         config.write(CLIENT_EXTENSIONS)
         config.flush()
-        _sign(folder, stem, request, Path(config.name), authority=authority)
+        return _signed(folder, client_request, Path(config.name), "-subj", subject, authority=authority)
 
 
 def _create_key(path: Path) -> None:
@@ -161,15 +171,15 @@ def _create_key(path: Path) -> None:
         write_whole(path, _openssl("genrsa", "2048"))
 
 
-def _sign(folder: Path, stem: str, request: str, config: Path, *, authority: str) -> None:
-    certificate = _openssl(
+def _signed(folder: Path, wanted: str, config: Path, *options: str, authority: str) -> str:
+    return _openssl(
         *("x509", "-req", "-sha256", "-days", str(CERTIFICATE_DAYS)),
         *("-CA", str(folder / f"{authority}.crt"), "-CAkey", str(folder / f"{authority}.key")),
         *("-CAserial", str(folder / f"{authority}.srl"), "-CAcreateserial"),
         *("-extensions", "v3_ext", "-extfile", str(config)),
-        stdin=request,
+        *options,
+        stdin=wanted,
     )
-    write_whole(folder / f"{stem}.crt", certificate)
 
 
 def _openssl(*words: str, stdin: str = "") -> str:

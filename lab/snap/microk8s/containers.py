@@ -16,6 +16,7 @@ from microk8s.paths import Paths
 POD_NETWORK = "10.1.0.0/16"
 RULE_COMMENT = "generated for MicroK8s pods"
 BRIDGE = "cni0"
+ROUTE_PROTOCOL = "77"  # marks the routes to other nodes' pods as ours
 GONE_SECONDS = 10.0
 CGROUPS = Path("/sys/fs/cgroup")
 NAMESPACES = Path("/run/netns")
@@ -105,22 +106,30 @@ def remove_network() -> None:
         _quietly("umount", "--lazy", str(namespace))
         namespace.unlink(missing_ok=True)
     _quietly("ip", "link", "delete", BRIDGE)
-    for rule in accept_rules():
-        while _quietly("iptables", "--wait", "--delete", *rule):
+    _quietly("ip", "route", "flush", "proto", ROUTE_PROTOCOL)
+    for table, chain, rule in rules():
+        while _quietly("iptables", "--wait", "--table", table, "--delete", chain, *rule):
             pass
 
 
-def accept_rules() -> list[list[str]]:
-    """Return the rules that let the pods' traffic through where FORWARD drops by default, as with Docker."""
-    comment = ["-m", "comment", "--comment", RULE_COMMENT, "-j", "ACCEPT"]
-    return [["FORWARD", direction, POD_NETWORK, *comment] for direction in ("-s", "-d")]
+def rules() -> list[tuple[str, str, list[str]]]:
+    """Return the rules of the pods' network: table, chain, rule.
+
+    Pods' traffic passes where FORWARD drops by default, as with Docker; pods see each other's own addresses,
+    and others see the node's.
+    """
+    comment = ["-m", "comment", "--comment", RULE_COMMENT]
+    outward = ["-s", POD_NETWORK, "!", "-d", POD_NETWORK, *comment, "-j", "MASQUERADE"]
+    passing = [[direction, POD_NETWORK, *comment, "-j", "ACCEPT"] for direction in ("-s", "-d")]
+    return [*(("filter", "FORWARD", rule) for rule in passing), ("nat", "POSTROUTING", outward)]
 
 
-def accept_forwarding() -> None:
-    """Let the pods' traffic through. Raises CalledProcessError when iptables refuses."""
-    for rule in accept_rules():
-        if not _quietly("iptables", "--wait", "--check", *rule):
-            subprocess.run(["iptables", "--wait", "--append", *rule], check=True)
+def add_rules() -> None:
+    """Add the rules that are not there. Raises CalledProcessError when iptables refuses."""
+    for table, chain, rule in rules():
+        command = ["iptables", "--wait", "--table", table]
+        if not _quietly(*command, "--check", chain, *rule):
+            subprocess.run([*command, "--append", chain, *rule], check=True)
 
 
 def remove_cgroups() -> None:

@@ -139,9 +139,10 @@ def apply(paths: Paths, launch: Launch) -> None:
     Raises LaunchError, AddonError or CalledProcessError half-way; applying it again goes on from there.
     """
     if launch.join:
-        raise LaunchError("joining a cluster is not in this lab yet")
+        raise LaunchError("joining by a launch configuration is not in this lab: use `microk8s join`")
     changed = change_arguments(paths, launch)
-    if launch.extra_names and add_names(paths, launch.extra_names):
+    worker = services.is_worker(paths)
+    if launch.extra_names and not worker and add_names(paths, launch.extra_names):
         changed.add("kubelite")
     for registry, hosts in launch.registries.items():
         folder = paths.args / "certs.d" / registry
@@ -152,6 +153,8 @@ def apply(paths: Paths, launch: Launch) -> None:
     for service in services.NAMES:
         if service in changed:
             services.restart(service)
+    if worker:  # names and addons are the control plane's
+        return
     if not cluster.wait_ready(paths, READY_SECONDS):
         raise LaunchError(f"the node was not ready within {READY_SECONDS:.0f} s")
     for request in launch.addons:
@@ -172,12 +175,17 @@ def change_arguments(paths: Paths, launch: Launch) -> set[str]:
 
 
 def add_names(paths: Paths, names: tuple[str, ...]) -> bool:
-    """Put names into the API's certificate; return whether it was made anew."""
+    """Put names into the API's certificate; return whether it was made anew.
+
+    Once another node has joined they only go into the template, as in MicroK8s.
+    """
     path = paths.certificates / "csr.conf.template"
     before = path.read_text(encoding="utf-8")
     after = certificates.with_names(before, names)
     if after != before:
         write_whole(path, after)
+    if services.no_reissue_lock(paths).exists():
+        return False
     return certificates.reissue_server(paths, host_addresses())
 
 

@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from microk8s import membership, services
 from microk8s.paths import Paths
 from microk8s.permission import explain_if_not_permitted
 
@@ -27,6 +28,19 @@ COMMANDS = {
     "stop": "stop",
     "version": "version",
 }
+# What a worker answers to these; the others work there.
+OF_CONTROL_PLANE = {
+    "add-node": 1,
+    "config": 0,
+    "disable": 1,
+    "enable": 1,
+    "kubectl": 0,
+    "remove-node": 1,
+    "reset": 1,
+    "start": 0,
+    "status": 0,
+    "stop": 0,
+}
 USAGE = "Available subcommands are:\n" + "".join(f"\t{name}\n" for name in COMMANDS)
 
 
@@ -37,6 +51,8 @@ def main(words: Sequence[str]) -> int:
     if kind == "command":
         return run_command(paths, rest)
     name = rest[0].replace("-", "_")
+    if kind == "daemon" and not services.belongs(paths, rest[0]):
+        return services.step_back(rest[0])
     folder = {"daemon": "daemons", "hook": "hooks"}[kind]
     return int(importlib.import_module(f"microk8s.{folder}.{name}").run(paths))
 
@@ -52,6 +68,9 @@ def run_command(paths: Paths, words: Sequence[str]) -> int:
         return 1
     if not explain_if_not_permitted(paths):
         return 1
+    if name in OF_CONTROL_PLANE and services.is_worker(paths):
+        print(membership.ANSWER_OF_A_WORKER)
+        return OF_CONTROL_PLANE[name]
     try:
         return int(importlib.import_module(f"microk8s.commands.{COMMANDS[name]}").run(paths, arguments))
     except KeyboardInterrupt:

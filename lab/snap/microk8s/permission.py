@@ -13,8 +13,8 @@ GROUP = "microk8s"
 
 
 def explain_if_not_permitted(paths: Paths) -> bool:
-    """Whether this user may read the administrator's credentials; if not, say how to get there."""
-    if os.access(paths.admin_config, os.R_OK) or os.geteuid() == 0:
+    """Whether this user may read the node's credentials; if not, say how to get there."""
+    if os.access(paths.credentials, os.R_OK) or os.geteuid() == 0:
         return True
     user = pwd.getpwuid(os.geteuid()).pw_name
     print(

@@ -14,8 +14,8 @@ def host_problems(seen: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str
     """Return what keeps a host from being used, in words, each with its remedy.
 
     `seen`: {name, root, root_error, user, distribution, version, architecture, service_manager, other_hosts,
-    clock_before, clock_after} and what the module preflight_look saw; `needs`: the role's variables without
-    their prefix. Sizes are MiB, times seconds.
+    join_through, resolved, clock_before, clock_after} and what the module preflight_look saw; `needs`: the
+    role's variables without their prefix. Sizes are MiB, times seconds.
     """
     problems: list[str] = []
     name = seen["name"]
@@ -36,6 +36,7 @@ def host_problems(seen: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str
             f"Free some, or lower preflight_disk_required_mb."
         )
     problems += _name_problems(seen["hostname"], name, seen["other_hosts"])
+    problems += _join_problems(seen)
     problems += _clock_problems(seen, needs["clock_skew_seconds"])
     for entry in seen["ports"]:
         problems += _port_problems(entry, needs["snap"], seen["root"])
@@ -115,6 +116,20 @@ def _name_problems(hostname: str, name: str, others: Mapping[str, str]) -> list[
             f"different names. Set another: hostnamectl set-hostname {name}"
         )
     return problems
+
+
+def _join_problems(seen: Mapping[str, Any]) -> list[str]:
+    """Judge where the name leads on the host it joins through, which refuses one that leads elsewhere."""
+    through, hostname, addresses = seen["join_through"], seen["hostname"], seen["addresses"]
+    if not through or set(seen["resolved"]) & set(addresses):
+        return []
+    found = ", ".join(seen["resolved"]) or "nothing"
+    message = (
+        f"{through}, whose cluster this host is to join, resolves its name {hostname!r} to {found}; the host "
+        f"has {', '.join(addresses) or 'no address'}, so it would be refused. Correct the name server, or "
+        f"add a line to /etc/hosts on {through}: {next(iter(addresses), 'ADDRESS')} {hostname}"
+    )
+    return [message]
 
 
 def _clock_problems(seen: Mapping[str, Any], allowed: float) -> list[str]:

@@ -32,22 +32,17 @@ def setting_problems(settings: Mapping[str, Any]) -> list[str]:
 
 
 def _group_problems(control_plane: Sequence[str], workers: Sequence[str]) -> list[str]:
-    alone = "Nodes cannot join a cluster yet, so each would become a cluster of its own."
     problems = []
     if not control_plane:
         problems.append(
             "The inventory has no host in the group control_plane. Put one there, as in "
             "inventory/example/hosts.yml."
         )
-    if len(control_plane) > 1:
+    both = sorted(set(control_plane) & set(workers))
+    if both:
         problems.append(
-            f"The group control_plane has the hosts {', '.join(control_plane)}. {alone} "
-            f"Leave one of them there."
-        )
-    if workers:
-        problems.append(
-            f"The group workers has the hosts {', '.join(workers)}. {alone} "
-            f"Empty that group; in the lab, use LAB_HOSTS=1."
+            f"{', '.join(both)} is in both groups, control_plane and workers. Take it out of one; control "
+            f"planes run sessions too."
         )
     return problems
 

@@ -19,7 +19,8 @@ DOCUMENTATION = r"""
 module: preflight_look
 short_description: Look at a host before anything is installed on it
 description:
-  - Reads memory, cores, free space, the owners of TCP ports, clock, host name, Docker's and snapd's state.
+  - Reads memory, cores, free space, the owners of TCP ports, clock, host name, addresses, and the state of
+    Docker and snapd.
   - Reads only; the judgement is the filter preflight_host_problems.
 options:
   ports:
@@ -132,6 +133,17 @@ def memory_mb() -> int:
     return int(match.group(1)) // 1024 if match else 0
 
 
+def addresses() -> list[str]:
+    """Addresses of the host, without loopback and link-local ones."""
+    try:
+        done = subprocess.run(
+            ["hostname", "-I"], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.split()
+
+
 def ask(path: str, resource: str) -> str:
     """Send GET RESOURCE over a unix socket; the whole answer, "" when there is none in time."""
     request = f"GET {resource} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()
@@ -212,6 +224,7 @@ def main() -> None:
     ]
     seen = {
         "hostname": socket.gethostname(),
+        "addresses": addresses(),
         "cores": os.cpu_count() or 1,
         "memory_mb": memory_mb(),
         "disk_free_mb": free_mb(module.params["folder"]),

@@ -14,7 +14,7 @@ from microk8s.paths import Paths
 def paths(tmp_path: Path) -> Paths:
     """Return a node's folders, with credentials this user may read."""
     made = Paths(tmp_path / "snap", tmp_path / "data", tmp_path / "common")
-    for folder in (made.credentials, made.locks, made.args):
+    for folder in (made.credentials, made.locks, made.args, made.certificates):
         folder.mkdir(parents=True)
     made.admin_config.write_text("server: https://127.0.0.1:16443\n")
     return made
@@ -83,11 +83,36 @@ def test_a_stopped_node_says_so(
 
 
 @pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["status", "--wait-ready"], 0),
+        (["kubectl", "get", "nodes"], 0),
+        (["config"], 0),
+        (["stop"], 0),
+        (["enable", "dns"], 1),
+        (["add-node"], 1),
+        (["reset"], 1),
+    ],
+)
+def test_a_worker_points_to_the_control_plane(
+    paths: Paths, capfd: pytest.CaptureFixture[str], words: list[str], code: int
+) -> None:
+    services.clustered_lock(paths).touch()
+    assert main.run_command(paths, words) == code
+    assert capfd.readouterr().out == (
+        "This MicroK8s deployment is acting as a node in a cluster.\nPlease use the control plane node.\n"
+    )
+
+
+@pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (["add-node"], 1, "not in this lab yet"),
+        (["add-node", "--token", "short"], 1, "Invalid token size"),
         (["join"], 2, "Missing argument"),
-        (["join", "198.51.100.11:25000/token"], 1, "not in this lab yet"),
+        (["join", "198.51.100.11:25000/token/0123456789ab"], 1, "join with --worker"),
+        (["join", "198.51.100.11:25000/token", "--worker"], 1, "no invitation of the form"),
+        (["join", "198.51.100.11:25000/token/0123", "--worker"], 1, "no invitation of the form"),
+        (["join", "127.0.0.1:9/token/0123456789ab", "--worker"], 1, "Connection failed"),
         (["leave"], 1, "not appear to be part of a cluster"),
         (["enable"], 2, "Missing argument"),
         (["enable", "nonsense"], 1, "was not found in any repository"),
@@ -102,7 +127,7 @@ def test_what_cannot_be_done(
     paths: Paths, capfd: pytest.CaptureFixture[str], words: list[str], code: int, text: str
 ) -> None:
     assert main.run_command(paths, words) == code
-    assert text in capfd.readouterr().err
+    assert text in "".join(capfd.readouterr())
 
 
 def test_config_on_loopback_is_the_file(paths: Paths, capfd: pytest.CaptureFixture[str]) -> None:

@@ -65,8 +65,7 @@ def test_good_settings_have_no_problem(changes: dict[str, Any]) -> None:
     ("changes", "problem"),
     [
         ({"control_plane": []}, "no host in the group control_plane"),
-        ({"control_plane": ["node1", "node2"]}, "control_plane has the hosts node1, node2"),
-        ({"workers": ["node3"]}, "workers has the hosts node3"),
+        ({"control_plane": ["node1"], "workers": ["node3", "node1"]}, "node1 is in both groups"),
         ({"replicas": 0}, "session_server_replicas is 0"),
         ({"replicas": -1}, "session_server_replicas is -1"),
         ({"replicas": 2.5}, "session_server_replicas is 2.5"),

@@ -14,9 +14,3 @@ def refuse_if_stopped(paths: Paths) -> bool:
         return False
     print(services.STOPPED_TEXT, file=sys.stderr)
     return True
-
-
-def not_in_lab(what: str) -> int:
-    """Say that the lab cannot do something, and that this is no fault of the user's."""
-    print(f"{what}: not in this lab yet", file=sys.stderr)
-    return 1

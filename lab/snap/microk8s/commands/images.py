@@ -13,10 +13,9 @@ from pathlib import Path
 from microk8s import images
 from microk8s.addresses import default_address
 from microk8s.commands.common import refuse_if_stopped
+from microk8s.joining import AGENT_PORT
 from microk8s.paths import Paths
 from microk8s.permission import as_root
-
-AGENT_PORT = 25000
 
 
 def run(paths: Paths, words: Sequence[str]) -> int:

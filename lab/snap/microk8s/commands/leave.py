@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from collections.abc import Sequence
 
+from microk8s import cluster, membership, services
 from microk8s.paths import Paths
+from microk8s.permission import as_root
+
+READY_SECONDS = 60.0
 
 
-def run(paths: Paths, words: Sequence[str]) -> int:  # noqa: ARG001 - every subcommand has this signature
-    """Refuse: a node of this lab is never part of a cluster of several."""
-    print("This node does not appear to be part of a cluster.", file=sys.stderr)
-    return 1
+def run(paths: Paths, words: Sequence[str]) -> int:
+    """Leave the cluster and be an empty one again; the control plane lists the node until `remove-node`."""
+    if not services.is_worker(paths):
+        print("This node does not appear to be part of a cluster.", file=sys.stderr)
+        return 1
+    if os.geteuid() != 0:
+        command = as_root(["snap", "run", "microk8s", "leave", *words])
+        os.execvp(command[0], command)
+    print("Configuring services.", flush=True)
+    membership.become_control_plane(paths, socket.gethostname().lower())
+    print("Waiting for node to start.", flush=True)
+    cluster.wait_ready(paths, READY_SECONDS)
+    return 0

@@ -23,6 +23,9 @@ def run(paths: Paths, words: Sequence[str]) -> int:  # noqa: ARG001 - every subc
     """Delete what users made: namespaces, objects of the default namespace, volumes, definitions, addons."""
     if refuse_if_stopped(paths):
         return 1
+    if len(cluster.get_items(paths, "nodes") or []) > 1:
+        print("Nothing is reset while other nodes are in the cluster: let them leave first.")
+        return 0
     try:
         print("Disabling all addons", flush=True)
         addons.disable(paths, f"{addons.REPOSITORY}/dns")

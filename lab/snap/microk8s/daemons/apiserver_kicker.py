@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from microk8s import certificates, services
+from microk8s import certificates, membership, services
 from microk8s.addresses import host_addresses
 from microk8s.paths import Paths
 
@@ -24,11 +24,19 @@ def run(paths: Paths) -> int:
 
 
 def look_once(paths: Paths) -> bool:
-    """Reissue the certificate if it lacks a name, restart what serves it; return whether that was so."""
+    """Reissue the certificate if it lacks a name, restart what serves it; return whether that was so.
+
+    Once another node has joined it stays. After a join that failed nothing is restarted, as in MicroK8s.
+    """
+    if services.no_reissue_lock(paths).exists():
+        return False
     addresses = host_addresses()
     if not addresses:  # the network is not up: the addresses will come back
         return False
     if not certificates.reissue_server(paths, addresses):
+        return False
+    if membership.joining_lock(paths).exists():
+        print("certificate reissued, not in use while a join is in progress", file=sys.stderr)
         return False
     print("CSR change detected. Reconfiguring the kube-apiserver", file=sys.stderr)
     services.restart("kubelite")

@@ -1,13 +1,14 @@
-"""``daemon-cluster-agent``: applies launch configurations while the node is already running."""
+"""``daemon-cluster-agent``: admits other nodes, applies launch configurations on a running node."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
-from microk8s import launch
+from microk8s import agent_server, launch
 from microk8s.addons import AddonError
 from microk8s.paths import Paths
 
@@ -16,7 +17,9 @@ NAMES = ("install.yaml", "snap-set.yaml")
 
 
 def run(paths: Paths) -> int:
-    """Look for launch configurations every few seconds, for ever."""
+    """Serve the agent's port and look for launch configurations every few seconds, for ever."""
+    server = agent_server.listen(paths)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     while True:
         for name in NAMES:
             apply_if_there(paths, paths.launcher / name)

@@ -49,7 +49,8 @@ def ensure_group() -> int:
 
 def make_folders(paths: Paths) -> None:
     """Return the folders of a node."""
-    for folder in (paths.args, paths.certificates, paths.credentials, paths.locks, paths.launcher):
+    cni = paths.args / "cni-network"
+    for folder in (cni, paths.certificates, paths.credentials, paths.locks, paths.launcher):
         folder.mkdir(parents=True, exist_ok=True)
     for name in ("run", "etc/sideload", "var/lib/kubelet", "var/lib/containerd"):
         (paths.common / name).mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,94 @@
+"""How a node gets into a cluster: decided from what both sides are seen to be, never by trying."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+
+def join_step(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, str]:
+    """Decide what brings a node (`mine`) into the cluster of a control plane (`theirs`).
+
+    Both are results of the module microk8s_membership. Returns {action, reason}: `none` (it is a member),
+    `join`, `replace` (remove the node's earlier registration, then join), `rejoin` (leave, then join), or
+    `refuse` with a reason.
+    """
+    name = mine["name"]
+    listed = theirs["nodes"].get(name)
+    problem = _problem(mine, theirs)
+    if problem:
+        return {"action": "refuse", "reason": problem}
+    if mine["authority"] == theirs["authority"]:
+        return {"action": "none" if listed else "rejoin", "reason": ""}
+    return {"action": "replace" if listed else "join", "reason": ""}
+
+
+def _problem(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+    name = mine["name"]
+    if theirs["worker"] or not theirs["authority"] or not theirs["nodes"]:
+        return (
+            f"{theirs['name']}, whose cluster it is to join, has no API server that answers. Mend that host "
+            f"first: microk8s status; microk8s inspect"
+        )
+    if name == theirs["name"]:
+        return (
+            f"its host name {name} is also that of the control plane. Set another: "
+            f"hostnamectl set-hostname NAME"
+        )
+    if mine["authority"] == theirs["authority"]:
+        return ""
+    if mine["worker"]:
+        return "it is a worker of another cluster. If it is to leave that one: microk8s leave"
+    others = sorted(set(mine["nodes"]) - {name})
+    if others:
+        return (
+            f"it is the control plane of a cluster with the nodes {', '.join(others)}. Let these leave and "
+            f"remove them (microk8s leave, microk8s remove-node), or take this host out of the inventory"
+        )
+    listed = theirs["nodes"].get(name)
+    if listed and not set(listed["addresses"]) & set(mine["addresses"]):
+        return (
+            f"the cluster has a node {name} already, with the addresses {', '.join(listed['addresses'])}. "
+            f"Give this host another name (hostnamectl set-hostname NAME), or, if that node is no more, "
+            f"remove it: microk8s remove-node {name} --force"
+        )
+    return ""
+
+
+def join_url(invitation: str, preferred: str) -> str:
+    """Return the URL of an address, else the first, from the output of `microk8s add-node --format json`."""
+    urls: list[str] = json.loads(invitation)["urls"]
+    wanted = [url for url in urls if url.rpartition(":")[0].strip("[]") == preferred]
+    return (wanted or urls)[0]
+
+
+def join_failure(result: Mapping[str, Any], url: str) -> str:
+    """Return what a join that failed said, without the secret in its URL."""
+    said = " ".join(str(result.get(key) or "").strip() for key in ("stdout", "stderr")).strip()
+    for secret in url.split("/")[1:]:
+        said = said.replace(secret, "***")
+    return f"exit status {result.get('rc')}: {said or 'no output'}"
+
+
+def node_ready(text: str) -> bool:
+    """Say whether the output of `kubectl get node NAME -o json` is a node that is Ready."""
+    try:
+        node = json.loads(text)
+    except ValueError:
+        return False
+    conditions: Sequence[Mapping[str, str]] = node.get("status", {}).get("conditions", [])
+    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Name the filters for Ansible."""
+        return {
+            "microk8s_join_step": join_step,
+            "microk8s_join_url": join_url,
+            "microk8s_join_failure": join_failure,
+            "microk8s_node_ready": node_ready,
+        }

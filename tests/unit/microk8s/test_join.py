@@ -1,0 +1,145 @@
+"""How a node gets into a cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from roles.microk8s.filter_plugins.microk8s_join import join_failure, join_step, join_url, node_ready
+from roles.microk8s.library.microk8s_membership import is_join, nodes
+
+
+def node(*addresses: str) -> dict[str, Any]:
+    return {"addresses": [*addresses, "a-name"], "ready": True, "schedulable": True, "annotations": {}}
+
+
+CONTROL: dict[str, Any] = {
+    "name": "lab1",
+    "worker": False,
+    "joining": False,
+    "authority": "aa",
+    "addresses": ["198.51.100.11"],
+    "nodes": {"lab1": node("198.51.100.11"), "lab3": node("198.51.100.13")},
+}
+ALONE: dict[str, Any] = {
+    "name": "lab2",
+    "worker": False,
+    "joining": False,
+    "authority": "bb",
+    "addresses": ["198.51.100.12", "172.17.0.1"],
+    "nodes": {"lab2": node("198.51.100.12")},
+}
+WORKER = {**ALONE, "worker": True, "authority": "aa", "nodes": {}}
+WITH_LAB2 = {**CONTROL, "nodes": {**CONTROL["nodes"], "lab2": node("198.51.100.12")}}
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "action"),
+    [
+        (ALONE, CONTROL, "join"),
+        (WORKER, WITH_LAB2, "none"),
+        ({**WORKER, "worker": False, "nodes": WITH_LAB2["nodes"]}, WITH_LAB2, "none"),
+        (WORKER, CONTROL, "rejoin"),
+        (ALONE, WITH_LAB2, "replace"),
+        ({**ALONE, "nodes": {}}, CONTROL, "join"),
+    ],
+    ids=["alone", "worker", "control plane", "removed but not left", "left but not removed", "API down"],
+)
+def test_what_is_done_follows_from_both_sides(
+    mine: dict[str, Any], theirs: dict[str, Any], action: str
+) -> None:
+    assert join_step(mine, theirs) == {"action": action, "reason": ""}
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "reason"),
+    [
+        (WORKER, {**WITH_LAB2, "nodes": {}}, "no API server that answers"),
+        (ALONE, {**CONTROL, "worker": True, "nodes": {}}, "no API server that answers"),
+        ({**ALONE, "name": "lab1"}, CONTROL, "hostnamectl set-hostname"),
+        ({**WORKER, "authority": "cc"}, CONTROL, "worker of another cluster"),
+        ({**ALONE, "nodes": {"lab2": node(), "lab5": node()}}, CONTROL, "with the nodes lab5"),
+        (
+            {**ALONE, "name": "lab3", "nodes": {}},
+            CONTROL,
+            "a node lab3 already, with the addresses 198.51.100.13",
+        ),
+    ],
+)
+def test_it_is_refused_where_it_would_do_harm(
+    mine: dict[str, Any], theirs: dict[str, Any], reason: str
+) -> None:
+    step = join_step(mine, theirs)
+    assert step["action"] == "refuse"
+    assert reason in step["reason"]
+
+
+INVITATION = (
+    '{"token": "t/f", "urls": ["172.17.0.1:25000/t/f", "198.51.100.11:25000/t/f", "[2001:db8::1]:25000/t/f"]}'
+)
+
+
+@pytest.mark.parametrize(
+    ("preferred", "url"),
+    [
+        ("198.51.100.11", "198.51.100.11:25000/t/f"),
+        ("2001:db8::1", "[2001:db8::1]:25000/t/f"),
+        ("host.example", "172.17.0.1:25000/t/f"),
+        ("", "172.17.0.1:25000/t/f"),
+    ],
+)
+def test_the_inventorys_address_is_joined_where_it_is_offered(preferred: str, url: str) -> None:
+    assert join_url(INVITATION, preferred) == url
+
+
+def test_a_failure_is_told_without_the_token() -> None:
+    result = {"rc": 6, "stdout": "Connection failed. Invalid token 0123 (500).", "stderr": "at fe12"}
+    said = join_failure(result, "198.51.100.11:25000/0123/fe12")
+    assert said == "exit status 6: Connection failed. Invalid token *** (500). at ***"
+
+
+@pytest.mark.parametrize(
+    ("text", "ready"),
+    [
+        ('{"status": {"conditions": [{"type": "Ready", "status": "True"}]}}', True),
+        ('{"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}}', False),
+        ("{}", False),
+        ("", False),
+        ("This MicroK8s deployment is acting as a node in a cluster.", False),
+    ],
+)
+def test_a_node_is_ready_by_its_own_condition(text: str, ready: bool) -> None:
+    assert node_ready(text) is ready
+
+
+def test_nodes_are_reduced_to_what_matters() -> None:
+    listed = {
+        "metadata": {"name": "lab2", "annotations": {"a": "b"}},
+        "spec": {"unschedulable": True},
+        "status": {
+            "addresses": [{"type": "InternalIP", "address": "198.51.100.12"}],
+            "conditions": [{"type": "Ready", "status": "True"}],
+        },
+    }
+    assert nodes({"items": [listed]}) == {
+        "lab2": {
+            "addresses": ["198.51.100.12"],
+            "ready": True,
+            "schedulable": False,
+            "annotations": {"a": "b"},
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ([b"/snap/microk8s/8/usr/bin/python3", b"/snap/microk8s/8/scripts/wrappers/join.py", b"url"], True),
+        ([b"/usr/bin/python3", b"-I", b"/snap/microk8s/x1/lib/microk8s", b"command", b"join", b"url"], True),
+        ([b"/snap/microk8s/8/usr/bin/python3", b"/snap/microk8s/8/scripts/wrappers/status.py"], False),
+        ([b"join", b"a", b"b"], False),
+    ],
+)
+def test_a_join_under_way_is_recognised(words: list[bytes], found: bool) -> None:
+    assert is_join(b"\0".join(words)) is found
