@@ -12,6 +12,8 @@ PLAYBOOK := .venv/bin/ansible-playbook -i $(INVENTORY)
 LAB_PLAYBOOK := .venv/bin/ansible-playbook -i inventory/lab
 # The lab is made for its own inventory only; real hosts are there already.
 LAB := $(if $(filter $(abspath inventory/lab),$(abspath $(INVENTORY))),lab)
+# Those without the lab wait more than they compute.
+PYTEST_FAST := .venv/bin/pytest -m "not lab" --numprocesses 4
 
 .PHONY: help
 help: ## Print this help
@@ -56,11 +58,11 @@ lint: setup ## Lint: ansible-lint, yamllint, ruff, mypy, shellcheck
 
 .PHONY: test-fast
 test-fast: lint ## Lint, unit and render tests: no lab needed
-	.venv/bin/pytest -m "not lab" $(ARGS)
+	$(PYTEST_FAST) $(ARGS)
 
 .PHONY: test
 test: lint ## Every test: lint, unit, render, then the lab: full run, second run, redeploy, reset
-	.venv/bin/pytest -m "not lab"
+	$(PYTEST_FAST)
 	$(MAKE) lab
 	.venv/bin/pytest -m lab $(ARGS)
 

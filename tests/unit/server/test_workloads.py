@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.dispatcher.harness import free_port
 from tests.unit.server.harness import PATIENCE, SERVER, read_all
 
 WORKLOADS = SERVER.parent / "workloads"
@@ -75,8 +76,7 @@ class TestTcpServer:
 
     @pytest.fixture
     def port(self) -> int:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            return int(free.getsockname()[1])
+        return free_port()
 
     @pytest.fixture
     def server(self, tmp_path: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
