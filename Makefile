@@ -64,7 +64,11 @@ test-fast: lint ## Lint, unit and render tests: no lab needed
 test: lint ## Every test: lint, unit, render, then the lab: full run, second run, redeploy, reset
 	$(PYTEST_FAST)
 	$(MAKE) lab
-	.venv/bin/pytest -m lab $(ARGS)
+	.venv/bin/pytest -m "lab and not faults" $(ARGS)
+
+.PHONY: faults
+faults: setup lab ## Kill pods, nodes and links under load, half an hour long, and print what became of the sessions
+	.venv/bin/pytest -m faults $(ARGS)
 
 .PHONY: bench
 bench: setup ## Benchmarks: sessions a second and added latency of each dispatch, redeploying; BENCH=loopback, cluster or redeploy for one

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
+import functools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.lab.harness import INVENTORY, KUBECTL, NODE, SHORT_RUN, OnNode, Playbook, run
+from tests.lab import cluster
+from tests.lab.faults import HEADINGS
+from tests.lab.harness import INVENTORY, KUBECTL, NODE, SHORT_RUN, OnNode, Outcome, Playbook, run
 from tests.lab.pod_logs import PodLogs
 
 
@@ -21,6 +23,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.lab)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that tests have noted, as a table in Markdown."""
+    rows = [
+        f"| {report.nodeid.partition('::')[2]} | {figures} |"
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        for name, figures in report.user_properties
+        if name == "figures" and report.when == "call"
+    ]
+    if rows:
+        terminalreporter.section("figures")
+        terminalreporter.write("\n".join([f"| test | {HEADINGS} |", *rows, ""]))
+
+
 @pytest.fixture(scope="session")
 def playbook() -> Playbook:
     """Run a playbook to its end."""
@@ -30,17 +46,7 @@ def playbook() -> Playbook:
 @pytest.fixture(scope="session")
 def on_node() -> OnNode:
     """Run a shell command as root on the node, past SSH and Ansible: the tests' own eyes and hands."""
-
-    def run_there(script: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["docker", "exec", NODE, "bash", "-c", script],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    return run_there
+    return functools.partial(cluster.on, NODE)
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +66,7 @@ def deployed(playbook: Playbook, on_node: OnNode) -> None:
 @pytest.fixture(scope="session")
 def kubectl(on_node: OnNode) -> Callable[[str], str]:
     """Run kubectl in the namespace of the sessions; return what it prints."""
-
-    def kubectl_there(arguments: str) -> str:
-        done = on_node(f"{KUBECTL} {arguments}")
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return kubectl_there
+    return cluster.kubectl
 
 
 @pytest.fixture
@@ -77,3 +77,23 @@ def logs() -> Iterator[PodLogs]:
     time.sleep(2)  # until the logs of all pods are open
     yield logs
     logs.stop()
+
+
+@pytest.fixture(scope="session")
+def hosts(playbook: Playbook) -> Iterator[None]:
+    """Three hosts, with whatever earlier tests left on the first."""
+    assert playbook("lab/create.yml", hosts=len(cluster.NODES)).returncode == 0
+    yield
+    confirmed = ("-e", "confirm=true", "--limit", "lab2,lab3")
+    playbook("playbooks/reset.yml", *confirmed, hosts=len(cluster.NODES))
+    assert playbook("lab/create.yml").returncode == 0
+
+
+@pytest.fixture(scope="session")
+def joined(hosts: None, playbook: Playbook) -> Outcome:
+    """The bundle run on all three, its pods spread anew: those that were there had no reason to move."""
+    done = playbook("playbooks/full_run.yml", *SHORT_RUN, hosts=len(cluster.NODES))
+    assert done.returncode == 0
+    cluster.kubectl("rollout restart deployment singlethread")
+    cluster.kubectl("rollout status deployment singlethread --timeout=180s")
+    return done

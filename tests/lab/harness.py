@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +83,24 @@ def run(name: str, *arguments: str, limit: float = 1500, hosts: int | None = Non
             raise
     print(output)
     return Outcome(process.returncode, output)
+
+
+def run_until(marker: str, how: str, *arguments: str, grace: float = 1.0, hosts: int | None = None) -> str:
+    """Start playbooks and cut them shortly after `marker` is printed: `^C`, or kill -9 of all of it."""
+    process = start(*arguments, hosts=hosts)
+    assert process.stdout is not None
+    output = ""
+    for line in process.stdout:
+        output += line
+        if marker in line:
+            time.sleep(grace)
+            break
+    else:
+        raise AssertionError(f"the run ended before {marker!r}:\n{output}")
+    os.killpg(process.pid, signal.SIGINT if how == "^C" else signal.SIGKILL)
+    output += process.communicate(timeout=120)[0]
+    assert process.returncode != 0
+    return output
 
 
 def server_pods(on_node: OnNode) -> dict[str, str]:

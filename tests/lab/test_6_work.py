@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from tests.lab.harness import ROOT, Playbook
 from tests.lab.plain_client import wait_until_open
 
 WORKLOADS = ROOT / "files" / "server" / "workloads"
-PRIMES_BELOW_A_BILLION = 50_847_534  # OEIS A006880
+PRIMES_BELOW_TEN_BILLION = 455_052_511  # OEIS A006880
 LIMIT = 10
 MISBEHAVE = """case "$1" in
   crash) kill -SEGV $$ ;;
@@ -63,8 +65,11 @@ def command_server(playbook: Playbook) -> None:
 
 
 @pytest.fixture(scope="module")
-def own_server(playbook: Playbook) -> None:
-    deploy(playbook, OWN)
+def own_server(playbook: Playbook, kubectl: Callable[[str], str]) -> Iterator[None]:
+    """Behind every dispatch."""
+    deploy(playbook, {**OWN, "session_dispatches": "nodeport,queue,haproxy"})
+    yield
+    kubectl("delete deployment,service,configmap -l app.kubernetes.io/name=session-haproxy")
 
 
 @pytest.fixture
@@ -103,29 +108,55 @@ def pods(kubectl: Callable[[str], str]) -> dict[str, int]:
     }
 
 
-def logged_requests(kubectl: Callable[[str], str]) -> list[str]:
-    """The requests of the sessions that the pods have logged."""
-    lines = kubectl("logs -l app.kubernetes.io/name=singlethread --tail=-1").splitlines()
-    sessions = [json.loads(line) for line in lines if '"event": "session"' in line]
-    return sorted(session["request"] for session in sessions)
+def client(*arguments: str | Path) -> subprocess.Popen[bytes]:
+    """Start the client as a user does, by its command."""
+    command = [ROOT / ".venv/bin/session-client", "run", *arguments, "--retries", "10", "--quiet"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
 
-def test_the_parts_add_up_to_the_published_number(
-    command_server: None, address: Callable[[str], Address], kubectl: Callable[[str], str]
+def test_the_parts_add_up_whatever_dies(
+    command_server: None, address: Callable[[str], Address], kubectl: Callable[[str], str], tmp_path: Path
 ) -> None:
-    step = 10**9 // 40
-    parts = [f"{low}-{low + step - 1}" for low in range(0, 10**9, step)]
-    replies = [reply.splitlines() for reply in ask(address("session-queue"), parts)]
-    assert sum(int(count) for _, count in replies) == PRIMES_BELOW_A_BILLION
-    assert {pod for pod, _ in replies} == pods(kubectl).keys()
+    step = 10**10 // 100
+    parts = [f"{low}-{low + step - 1}" for low in range(0, 10**10, step)]
+    requests, results, output = tmp_path / "parts.txt", tmp_path / "results", tmp_path / "counts.txt"
+    requests.write_text("\n".join(parts) + "\n")
+    host, port = address("session-queue")
+    work = ("--address", f"{host}:{port}", "--requests", requests, "--output", output)
 
-    deadline = time.monotonic() + 15  # the last line is written a moment after the reply
-    while logged_requests(kubectl) != sorted(parts):
-        assert time.monotonic() < deadline, logged_requests(kubectl)
+    killed = client(*work, "--results", results)
+    wait_for_results(results, 10)
+    killed.kill()
+    assert killed.wait() != 0
+    assert not output.exists()
+    went_on = client(*work, "--resume", results)
+    wait_for_results(results, 30)
+    victim = min(pods(kubectl))
+    kubectl(f"delete pod {victim} --grace-period=0 --force")
+    assert went_on.wait(300) == 0
+
+    assert sum(map(int, output.read_text().split())) == PRIMES_BELOW_TEN_BILLION
+    replies = [json.loads(line) for line in (results / "replies.jsonl").read_text().splitlines()]
+    assert [reply["request"] for reply in replies] == parts
+    # What was done before the client was killed was not done again.
+    done = [json.loads(line) for line in (results / "journal.jsonl").read_text().splitlines()]
+    assert sorted(each["request"] for each in done if "reply" in each) == sorted(parts)
+    assert {reply["pod"] for reply in replies} - {victim} <= pods(kubectl).keys()
+    assert len({reply["pod"] for reply in replies}) >= len(pods(kubectl))
+
     metrics = kubectl(
         "get --raw /api/v1/namespaces/sessions/services/session-queue-status:status/proxy/metrics"
     )
     assert "dispatcher_sessions_total" in metrics
+    kubectl("rollout status deployment singlethread --timeout=60s")
+
+
+def wait_for_results(folder: Path, count: int) -> None:
+    """Wait until so many sessions have their result on the disk."""
+    journal, deadline = folder / "journal.jsonl", time.monotonic() + 120
+    while not journal.exists() or journal.read_bytes().count(b'"reply"') < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_program_that_misbehaves_takes_no_pod_with_it(
@@ -150,7 +181,7 @@ def test_a_program_that_misbehaves_takes_no_pod_with_it(
     assert [reply.splitlines()[1] for reply in ask(queue, ["1-1000"] * 5)] == ["168"] * 5
 
 
-@pytest.mark.parametrize("service", ["session-queue", "singlethread"])
+@pytest.mark.parametrize("service", ["session-queue", "session-haproxy", "singlethread"])
 def test_an_image_that_is_not_ours_is_served(
     own_server: None, service: str, address: Callable[[str], Address], kubectl: Callable[[str], str]
 ) -> None:
@@ -161,3 +192,22 @@ def test_an_image_that_is_not_ours_is_served(
     assert used <= pods(kubectl).keys()
     if service == "session-queue":
         assert len(used) == 5
+
+
+def test_five_thousand_requests_of_a_file_are_answered_in_order(
+    own_server: None, playbook: Playbook, tmp_path: Path
+) -> None:
+    names = [f"request {number}" for number in range(5000)]
+    (tmp_path / "requests.txt").write_text("\n".join(names) + "\n")
+    settings = {
+        "session_client_requests": str(tmp_path / "requests.txt"),
+        "session_client_reply": "output",
+        "session_client_concurrency": 200,
+        "session_client_retries": 5,
+    }
+    assert playbook("playbooks/measure.yml", "-e", json.dumps(settings)).returncode == 0
+    for dispatch in ("nodeport", "queue"):
+        lines = (ROOT / "results" / "latest" / dispatch / "replies.jsonl").read_text().splitlines()
+        replies = [json.loads(line) for line in lines]
+        assert [reply["request"] for reply in replies] == names
+        assert [reply["reply"].partition(" says ")[2] for reply in replies] == [f"{name}\n" for name in names]

@@ -1,108 +1,32 @@
 """Three hosts: they join, get the images, run sessions; one is lost and back; two are upgraded; one leaves.
 
-The file makes the hosts that are not there, and takes them away again: it is the last of the folder.
+The hosts that are not there are made, and taken away again at the end: this file is the last of the folder.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.lab.harness import INVENTORY, NODE, ROOT, SHORT_RUN, Outcome, Playbook, environment
-from tests.lab.plain_client import Burst, Session, wait_until_open
-
-NODES = ("lab1", "lab2", "lab3")
-GONE_SECONDS = 120.0
-"""Until the cluster has noticed that a node is gone (40 to 50 s) and moved on, on a busy machine."""
-
-
-def inventory() -> dict[str, Any]:
-    """The lab's inventory with three hosts."""
-    done = subprocess.run(
-        [str(ROOT / ".venv/bin/ansible-inventory"), "-i", str(INVENTORY), "--list"],
-        env=environment(len(NODES)),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
-def address(node: str) -> str:
-    return str(inventory()["_meta"]["hostvars"][node]["ansible_host"])
-
-
-def on(node: str, script: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["docker", "exec", node, "bash", "-c", script],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
-def kubectl(arguments: str) -> str:
-    done = on(NODE, f"/snap/bin/microk8s kubectl -n sessions {arguments}")
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def pods_by_node() -> dict[str, list[str]]:
-    """The server's running pods, by node."""
-    listed = json.loads(kubectl("get pods -l app.kubernetes.io/name=singlethread -o json"))["items"]
-    found: dict[str, list[str]] = {}
-    for pod in listed:
-        if pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]:
-            found.setdefault(pod["spec"]["nodeName"], []).append(pod["metadata"]["name"])
-    return found
-
-
-def node_port(service: str) -> int:
-    return int(kubectl(f"get service {service} -o jsonpath='{{.spec.ports[0].nodePort}}'"))
-
-
-def is_ready(node: str) -> bool:
-    path = '{.status.conditions[?(@.type=="Ready")].status}'
-    return kubectl(f"get node {node} -o jsonpath='{path}'") == "True"
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + GONE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {GONE_SECONDS} s"
-        time.sleep(1)
-
-
-def failures(sessions: list[Session]) -> list[Session]:
-    return [session for session in sessions if not session.reply.startswith("singlethread-")]
-
-
-@pytest.fixture(scope="module")
-def hosts(playbook: Playbook) -> Iterator[None]:
-    """Three hosts, with whatever earlier tests left on the first."""
-    assert playbook("lab/create.yml", hosts=len(NODES)).returncode == 0
-    yield
-    confirmed = ("-e", "confirm=true", "--limit", "lab2,lab3")
-    playbook("playbooks/reset.yml", *confirmed, hosts=len(NODES))
-    assert playbook("lab/create.yml").returncode == 0
-
-
-@pytest.fixture(scope="module")
-def joined(hosts: None, playbook: Playbook) -> Outcome:
-    """The bundle run on all three, its pods spread anew: those that were there had no reason to move."""
-    done = playbook("playbooks/full_run.yml", *SHORT_RUN, hosts=len(NODES))
-    assert done.returncode == 0
-    kubectl("rollout restart deployment singlethread")
-    kubectl("rollout status deployment singlethread --timeout=180s")
-    return done
+from tests.lab.cluster import (
+    GONE_SECONDS,
+    NODES,
+    address,
+    inventory,
+    is_ready,
+    kill,
+    kubectl,
+    node_port,
+    on,
+    pods_by_node,
+    power_on,
+    wait_for,
+)
+from tests.lab.harness import NODE, SHORT_RUN, Outcome, Playbook
+from tests.lab.plain_client import Burst, failures, wait_until_open
 
 
 def test_a_second_run_changes_nothing_and_makes_no_token(joined: Outcome, playbook: Playbook) -> None:
@@ -156,7 +80,7 @@ def test_pods_see_each_others_own_addresses(joined: Outcome) -> None:
 
 
 def test_a_lost_node_gets_no_sessions_and_comes_back(joined: Outcome) -> None:
-    subprocess.run(["docker", "kill", "lab3"], check=True, capture_output=True)
+    kill("lab3")
     try:
         wait_for(lambda: not is_ready("lab3"), "lab3 is NotReady")
         where = (address("lab2"), node_port("singlethread"))
@@ -166,7 +90,7 @@ def test_a_lost_node_gets_no_sessions_and_comes_back(joined: Outcome) -> None:
         assert failures(sessions) == []
         assert not {session.reply for session in sessions} & set(lost)
     finally:
-        subprocess.run(["docker", "start", "lab3"], check=True, capture_output=True)
+        power_on("lab3")
     wait_for(lambda: is_ready("lab3"), "lab3 is Ready")
     wait_until_open((address("lab3"), node_port("singlethread")), GONE_SECONDS)
     sessions = Burst((address("lab3"), node_port("singlethread")), [0.1] * 20).open().finish(60)
