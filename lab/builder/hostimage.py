@@ -17,7 +17,7 @@ PACKAGES = (
     # what Ansible needs of a host
     *("openssh-server", "sudo", "python3", "python3-apt", "python3-yaml"),
     # what snapd and Kubernetes need
-    *("snapd", "squashfs-tools", "conntrack", "ethtool"),
+    *("snapd", "squashfs-tools", "conntrack", "ethtool", "ipset"),
 )
 HOOKS = (
     # Owned by root whoever owns the tree; modes come from the tree.

@@ -1,4 +1,4 @@
-"""The programs compiled from Go: Kubernetes with etcd, CoreDNS, and what holds a pod's namespaces."""
+"""The programs compiled from Go: Kubernetes with etcd, CoreDNS, network policies, a pod's sandbox."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from builder import golang, tarball
 from builder.artefact import Artefact, BuildError, Job, source_inputs, tree_inputs
 
 MODULE = Path(__file__).resolve().parent.parent / "snap" / "go"
-PROGRAMS = ("kubernetes", "coredns", "pause")
+PROGRAMS = ("kubernetes", "coredns", "network-policy", "pause")
 
 
 def versions(go_mod: str) -> tuple[str, str]:

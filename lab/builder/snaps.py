@@ -93,7 +93,8 @@ def build_microk8s(job: Job) -> None:
     )
     tarball.read(job.need(CONTAINERD), root)
     tarball.read(job.need(KUBERNETES), programs)
-    shutil.copy2(programs / "kubernetes", root / "bin" / "kubernetes")
+    for program in ("kubernetes", "network-policy"):
+        shutil.copy2(programs / program, root / "bin" / program)
     for component in COMPONENTS:
         (root / "bin" / component).symlink_to("kubernetes")
     (root / "images").mkdir()

@@ -18,6 +18,7 @@ PATHS = {
     "Deployment": f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/",
     "ConfigMap": f"/api/v1/namespaces/{NAMESPACE}/configmaps/",
     "Service": f"/api/v1/namespaces/{NAMESPACE}/services/",
+    "NetworkPolicy": f"/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/networkpolicies/",
     "ServiceAccount": f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/",
     "Role": f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/roles/",
     "RoleBinding": f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/rolebindings/",
@@ -73,6 +74,10 @@ def api() -> Iterator[Api]:
             "session_queue_fair": True,
         },
         {"session_haproxy_node_port": 30997, "session_haproxy_order": "longest_first"},
+        {
+            "session_server_allowed_sources": [],
+            "session_queue_allowed_sources": ["192.0.2.0/24", "2001:db8::/64"],
+        },
         {"session_server_workload": "command", "session_server_command": ["/opt/primes", "{request}"]},
     ],
 )

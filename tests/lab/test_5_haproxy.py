@@ -25,7 +25,7 @@ def address(playbook: Playbook, deployed: None, kubectl: Callable[[str], str]) -
     assert stages.returncode == 0
     host = kubectl("get nodes -o jsonpath='{.items[0].status.addresses[?(@.type==\"InternalIP\")].address}'")
     yield host, int(kubectl("get service session-haproxy -o jsonpath='{.spec.ports[0].nodePort}'"))
-    kubectl("delete deployment,service,configmap -l app.kubernetes.io/name=session-haproxy")
+    kubectl("delete deployment,service,configmap,networkpolicy -l app.kubernetes.io/name=session-haproxy")
 
 
 def test_every_session_is_done_by_a_pod_that_is_free(address: tuple[str, int], logs: PodLogs) -> None:

@@ -29,6 +29,7 @@ def test_without_a_yes_nothing_is_removed(deployed: None, playbook: Playbook, on
         "ls -d /var/lib/kubelet /var/lib/cni /etc/cni/net.d /opt/cni/bin /var/log/pods",
         "snap saved 2>/dev/null | grep microk8s",
         "iptables-save | grep -e KUBE- -e CNI-",
+        "ipset list -name",
         "ip -o link | grep -e cni0 -e veth",
         "grep -e /var/snap/microk8s -e kubelet /proc/mounts",
         "pgrep -a 'kubelet|kube-|etcd|containerd-shim|coredns'",

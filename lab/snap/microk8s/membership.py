@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from microk8s import certificates, containers, network, services
+from microk8s import certificates, containers, network, policies, services
 from microk8s.addresses import host_addresses
 from microk8s.arguments import set_arguments, write_whole
 from microk8s.paths import Paths
@@ -39,7 +39,7 @@ def become_worker(paths: Paths, node: str, admission: Mapping[str, Any]) -> None
     The lock comes first: a node that is interrupted here counts as a worker, which ``leave`` mends.
     """
     services.clustered_lock(paths).touch(mode=0o664)
-    for name in ("kubelite", "etcd", "apiserver-kicker"):
+    for name in ("network-policy", "kubelite", "etcd", "apiserver-kicker"):
         services.stop(name)
     _forget_pods(paths)
     shutil.rmtree(paths.common / "var" / "run" / "etcd", ignore_errors=True)
@@ -59,13 +59,13 @@ def become_worker(paths: Paths, node: str, admission: Mapping[str, Any]) -> None
         paths.args / "kubelet",
         {"--node-labels": WORKER_LABELS, **{name: given.get(name) for name in SHARED_KUBELET_ARGUMENTS}},
     )
-    for name in ("apiserver-proxy", "kubelite"):
+    for name in ("apiserver-proxy", "kubelite", "network-policy"):
         services.start(name)
 
 
 def become_control_plane(paths: Paths, node: str) -> None:
     """Make a worker an empty cluster of its own again, without addons."""
-    for name in ("kubelite", "apiserver-proxy"):
+    for name in ("network-policy", "kubelite", "apiserver-proxy"):
         services.stop(name)
     _forget_pods(paths)
     _forget_identity(paths, [])
@@ -73,7 +73,7 @@ def become_control_plane(paths: Paths, node: str) -> None:
     certificates.create_all(paths, node, host_addresses())
     set_arguments(paths.args / "kubelet", {"--node-labels": OWN_LABELS, "--cluster-dns": None})
     services.clustered_lock(paths).unlink(missing_ok=True)
-    for name in ("etcd", "kubelite", "apiserver-kicker"):
+    for name in ("etcd", "kubelite", "network-policy", "apiserver-kicker"):
         services.start(name)
 
 
@@ -81,6 +81,7 @@ def _forget_pods(paths: Paths) -> None:
     containers.kill_all(paths)
     containers.unmount(paths)
     containers.remove_network()
+    policies.remove()
     # The kubelet is not ready before the subnet in the other cluster is known.
     network.config_file(paths).unlink(missing_ok=True)
     shutil.rmtree(paths.common / "var" / "lib" / "kubelet", ignore_errors=True)

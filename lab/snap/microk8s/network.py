@@ -37,6 +37,11 @@ def wanted_routes(nodes: Nodes, name: str) -> dict[str, str]:
     }
 
 
+def address_of(nodes: Nodes, name: str) -> str:
+    """Return a node's own address, empty when the cluster does not know it yet."""
+    return next((_address(node) for node in nodes if node["metadata"]["name"] == name), "")
+
+
 def _subnet(node: Mapping[str, Any]) -> str:
     return str(node.get("spec", {}).get("podCIDR", ""))
 

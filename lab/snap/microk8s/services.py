@@ -14,6 +14,7 @@ NAMES = (
     "containerd",
     "kubelite",
     "pod-network",
+    "network-policy",
     "apiserver-kicker",
     "apiserver-proxy",
     "cluster-agent",

@@ -88,7 +88,22 @@ def test_paths_lie_in_the_cache(tmp_path: Path) -> None:
     for snap in snaps:
         assert Path(snap["path"]).parent == root / "artefacts"
     assert Path(found["_meta"]["hostvars"]["lab1"]["ansible_ssh_private_key_file"]).parent == root / "lab"
-    assert str(root / "lab" / "known_hosts") in found["_meta"]["hostvars"]["lab1"]["ansible_ssh_common_args"]
+
+
+def test_host_keys_are_checked(tmp_path: Path) -> None:
+    options = inventory(tmp_path)["_meta"]["hostvars"]["lab1"]["ansible_ssh_common_args"]
+    known_hosts = tmp_path / "k8s-session-balancing" / "lab" / "known_hosts"
+    assert f"UserKnownHostsFile={known_hosts} -o StrictHostKeyChecking=yes" in options
+    answer = subprocess.run(
+        [Path(sys.executable).with_name("ansible-config"), "dump", "--format", "json"],
+        env={"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    settings = {each["name"]: each["value"] for each in json.loads(answer.stdout) if "name" in each}
+    assert settings["HOST_KEY_CHECKING"] is True
+    assert "StrictHostKeyChecking" not in (ROOT / "ansible.cfg").read_text(encoding="utf-8")
 
 
 def test_localhost_inherits_no_connection(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 
-from microk8s import containers
+from microk8s import containers, policies
 from microk8s.hooks import links, sysctl
 from microk8s.paths import Paths
 
@@ -17,6 +17,7 @@ def run(paths: Paths) -> int:
     containers.kill_all(paths)
     containers.unmount(paths)
     containers.remove_network()
+    policies.remove()
     containers.remove_cgroups()
     links.remove(paths)
     sysctl.remove()
