@@ -92,6 +92,29 @@ def test_a_variable_shows_in_its_place(
     assert type(found) is type(expected)
 
 
+@pytest.mark.parametrize(
+    "template", ["deployment.yml.j2", "queue-deployment.yml.j2", "haproxy-deployment.yml.j2"]
+)
+def test_what_a_lost_node_ran_is_replaced_within_seconds(template: str) -> None:
+    tolerations = at(render(template), f"{POD}.tolerations")
+    assert {each["key"] for each in tolerations} == {
+        "node.kubernetes.io/unreachable",
+        "node.kubernetes.io/not-ready",
+    }
+    for toleration in tolerations:
+        assert toleration["effect"] == "NoExecute"
+        assert 0 < toleration["tolerationSeconds"] <= 30
+
+
+@pytest.mark.parametrize("template", ["queue-deployment.yml.j2", "haproxy-deployment.yml.j2"])
+def test_what_is_in_front_of_the_server_prefers_control_planes(template: str) -> None:
+    affinity = at(render(template), f"{POD}.affinity.nodeAffinity")
+    (preferred,) = affinity["preferredDuringSchedulingIgnoredDuringExecution"]
+    (expression,) = preferred["preference"]["matchExpressions"]
+    assert expression == {"key": "node.kubernetes.io/microk8s-controlplane", "operator": "Exists"}
+    assert "requiredDuringSchedulingIgnoredDuringExecution" not in affinity
+
+
 def test_without_a_node_port_kubernetes_chooses() -> None:
     assert "nodePort" not in at(render("service.yml.j2"), "spec.ports.0")
 
