@@ -18,6 +18,7 @@ from tests.lab.harness import INVENTORY, NODE, ROOT, SHORT_RUN, Outcome, Playboo
 from tests.lab.plain_client import Burst, Session, wait_until_open
 
 NODES = ("lab1", "lab2", "lab3")
+PODS = 5
 GONE_SECONDS = 120.0
 """Until the cluster has noticed that a node is gone (40 to 50 s) and moved on, on a busy machine."""
 
@@ -63,6 +64,11 @@ def pods_by_node() -> dict[str, list[str]]:
         if pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]:
             found.setdefault(pod["spec"]["nodeName"], []).append(pod["metadata"]["name"])
     return found
+
+
+def running_without(node: str) -> int:
+    """How many of the server's pods run on other nodes."""
+    return sum(len(names) for home, names in pods_by_node().items() if home != node)
 
 
 def node_port(service: str) -> int:
@@ -122,6 +128,11 @@ def test_each_node_has_the_image_and_a_pod(joined: Outcome, node: str) -> None:
     assert pods_by_node()[node]
 
 
+def test_the_queue_is_on_the_control_plane(joined: Outcome) -> None:
+    listed = json.loads(kubectl("get pods -l app.kubernetes.io/name=session-queue -o json"))["items"]
+    assert {pod["spec"]["nodeName"] for pod in listed} == {NODE}
+
+
 @pytest.mark.parametrize("node", NODES)
 def test_sessions_through_any_node_reach_the_pods_of_all(joined: Outcome, node: str) -> None:
     where = (address(node), node_port("session-queue"))
@@ -156,15 +167,16 @@ def test_pods_see_each_others_own_addresses(joined: Outcome) -> None:
 
 
 def test_a_lost_node_gets_no_sessions_and_comes_back(joined: Outcome) -> None:
+    lost = pods_by_node()["lab3"]
     subprocess.run(["docker", "kill", "lab3"], check=True, capture_output=True)
     try:
         wait_for(lambda: not is_ready("lab3"), "lab3 is NotReady")
         where = (address("lab2"), node_port("singlethread"))
         wait_until_open(where)
         sessions = Burst(where, [0.1] * 20).open().finish(60)
-        lost = pods_by_node().get("lab3", [])
         assert failures(sessions) == []
         assert not {session.reply for session in sessions} & set(lost)
+        wait_for(lambda: running_without("lab3") == PODS, "its pods run elsewhere")
     finally:
         subprocess.run(["docker", "start", "lab3"], check=True, capture_output=True)
     wait_for(lambda: is_ready("lab3"), "lab3 is Ready")

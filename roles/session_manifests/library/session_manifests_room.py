@@ -78,7 +78,7 @@ def main() -> None:
     try:
         left = rooms(nodes, pods, parameters["namespace"], parameters["name"], requests, reserve)
     except ValueError as error:
-        module.fail_json(msg=f"{error}. Mend the setting, then: ansible-playbook playbooks/deploy.yml")
+        module.fail_json(msg=f"{error}. Correct that setting, then: ansible-playbook playbooks/deploy.yml")
     problem = room_problem(wanted, requests, left, reserve, parameters["settings"])
     if problem:
         module.fail_json(msg=problem)

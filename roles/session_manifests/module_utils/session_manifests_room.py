@@ -224,5 +224,5 @@ def _amount(quantities: Mapping[str, Any], key: str, parts: int = 1) -> int:
     except ValueError:
         amount = Decimal("NaN")
     if not (amount.is_finite() and amount >= 0):
-        raise ValueError(f"its {key} request is {quantity}, which is no quantity such as 500m, 2 or 128Mi")
+        raise ValueError(f"its {key}_request is {quantity}, which is no quantity such as 500m, 2 or 128Mi")
     return int(amount.to_integral_value(ROUND_CEILING))

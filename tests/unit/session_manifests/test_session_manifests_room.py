@@ -213,9 +213,9 @@ def test_what_finds_no_room_takes_none() -> None:
 
 @pytest.mark.parametrize("cpu", ["x", "", "-1", "NaN", "1 core", "5Mm"])
 def test_a_request_that_is_no_quantity_is_named(cpu: str) -> None:
-    with pytest.raises(ValueError, match=f"singlethread: its cpu request is {cpu}, which is no quantity"):
+    with pytest.raises(ValueError, match=f"singlethread: its cpu_request is {cpu}, which is no quantity"):
         room(requests={"cpu": cpu, "memory": "1Mi"})
-    with pytest.raises(ValueError, match="session-queue: its memory request is x"):
+    with pytest.raises(ValueError, match="session-queue: its memory_request is x"):
         room(reserve={"session-queue": {"cpu": "1", "memory": "x"}})
 
 
