@@ -13,6 +13,8 @@ from tests.lab.harness import INVENTORY, NODE, ROOT, environment
 NODES = ("lab1", "lab2", "lab3")
 GONE_SECONDS = 120.0
 """Until the cluster has noticed that a node is gone (40 to 50 s) and moved on, on a busy machine."""
+PODS = 5
+"""Of the server, as it is deployed by default."""
 
 
 def inventory() -> dict[str, Any]:
@@ -69,6 +71,11 @@ def pods_by_node() -> dict[str, list[str]]:
         if pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]:
             found.setdefault(pod["spec"]["nodeName"], []).append(pod["metadata"]["name"])
     return found
+
+
+def running_without(node: str) -> int:
+    """Return how many of the server's pods run on other nodes."""
+    return sum(len(names) for home, names in pods_by_node().items() if home != node)
 
 
 def node_port(service: str) -> int:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab.cluster import PODS
 from tests.lab.harness import ROOT
 
-PODS = 5
 LEAD = 5.0
 """Seconds that a run has gone on undisturbed when the fault comes."""
 HANDOVER = 0.5

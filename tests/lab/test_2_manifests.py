@@ -65,7 +65,7 @@ def api() -> Iterator[Api]:
     "overrides",
     [
         {},
-        {"session_server_replicas": 1, "session_server_node_port": 30999},
+        {"session_manifests_room": {"replicas": 1, "spare": True}, "session_server_node_port": 30999},
         {"session_server_cpu_request": "1", "session_server_memory_limit": "1Gi"},
         {"session_server_max_seconds": 0.5, "session_server_receive_timeout": 0.25},
         {

@@ -29,11 +29,14 @@ MISBEHAVE = """case "$1" in
   *) exec /opt/primes "$1" ;;
 esac"""
 
+# Five pods on a host that may have two cores only.
+SHARED = {"session_server_cpu_request": "100m"}
 COMMAND = {
     "session_server_build_context": str(WORKLOADS / "primes"),
     "session_server_workload": "command",
     "session_server_command": ["sh", "-c", MISBEHAVE, "sh", "{request}"],
     "session_server_max_seconds": LIMIT,
+    **SHARED,
 }
 OWN = {
     "session_server_build_context": str(WORKLOADS / "tcp_server"),
@@ -42,6 +45,7 @@ OWN = {
     "session_server_port": 7000,
     "session_server_ready_command": [],
     "session_server_max_seconds": LIMIT,
+    **SHARED,
 }
 
 Address = tuple[str, int]

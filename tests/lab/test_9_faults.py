@@ -15,6 +15,7 @@ import pytest
 
 from tests.lab.cluster import (
     NODES,
+    PODS,
     address,
     is_ready,
     kill,
@@ -25,7 +26,7 @@ from tests.lab.cluster import (
     power_on,
     wait_for,
 )
-from tests.lab.faults import PODS, disturbed
+from tests.lab.faults import disturbed
 from tests.lab.harness import ROOT, Playbook, run_until
 from tests.lab.plain_client import wait_until_open
 

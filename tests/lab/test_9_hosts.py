@@ -14,6 +14,7 @@ import pytest
 from tests.lab.cluster import (
     GONE_SECONDS,
     NODES,
+    PODS,
     address,
     inventory,
     is_ready,
@@ -23,6 +24,7 @@ from tests.lab.cluster import (
     on,
     pods_by_node,
     power_on,
+    running_without,
     wait_for,
 )
 from tests.lab.harness import NODE, SHORT_RUN, Outcome, Playbook
@@ -44,6 +46,11 @@ def test_each_node_has_the_image_and_a_pod(joined: Outcome, node: str) -> None:
     image = kubectl("get deployment singlethread -o jsonpath='{.spec.template.spec.containers[0].image}'")
     assert f"docker.io/library/{image}\n" in on(node, "/snap/bin/microk8s ctr images ls -q").stdout
     assert pods_by_node()[node]
+
+
+def test_the_queue_is_on_the_control_plane(joined: Outcome) -> None:
+    listed = json.loads(kubectl("get pods -l app.kubernetes.io/name=session-queue -o json"))["items"]
+    assert {pod["spec"]["nodeName"] for pod in listed} == {NODE}
 
 
 @pytest.mark.parametrize("node", NODES)
@@ -80,15 +87,16 @@ def test_pods_see_each_others_own_addresses(joined: Outcome) -> None:
 
 
 def test_a_lost_node_gets_no_sessions_and_comes_back(joined: Outcome) -> None:
+    lost = pods_by_node()["lab3"]
     kill("lab3")
     try:
         wait_for(lambda: not is_ready("lab3"), "lab3 is NotReady")
         where = (address("lab2"), node_port("singlethread"))
         wait_until_open(where)
         sessions = Burst(where, [0.1] * 20).open().finish(60)
-        lost = pods_by_node().get("lab3", [])
         assert failures(sessions) == []
         assert not {session.reply for session in sessions} & set(lost)
+        wait_for(lambda: running_without("lab3") == PODS, "its pods run elsewhere")
     finally:
         power_on("lab3")
     wait_for(lambda: is_ready("lab3"), "lab3 is Ready")

@@ -20,8 +20,9 @@ REQUIRED: Mapping[str, Any] = {
     "session_server_image": "docker.io/library/singlethread:0123456789ab",
     "session_queue_image": "docker.io/library/session-queue:0123456789ab",
     "session_haproxy_image": "docker.io/library/session-haproxy:0123456789ab",
+    "session_manifests_room": {"replicas": 5, "spare": True},
 }
-"""What a user of the roles has to set before the templates make sense."""
+"""What the templates need beside the roles' defaults: the images, and what the cluster has room for."""
 
 
 class _UniqueKeys(yaml.SafeLoader):

@@ -56,10 +56,6 @@ def test_every_manifest_bears_the_bundles_label(template: str) -> None:
             {"app.kubernetes.io/name": "primes"},
         ),
         ("deployment.yml.j2", "image", "registry.example/x:y", f"{CONTAINER}.image", "registry.example/x:y"),
-        ("deployment.yml.j2", "replicas", 7, "spec.replicas", 7),
-        ("deployment.yml.j2", "replicas", "7", "spec.replicas", 7),  # as from the command line
-        ("deployment.yml.j2", "replicas", 2, "spec.strategy.rollingUpdate.maxUnavailable", 1),
-        ("deployment.yml.j2", "replicas", 1, "spec.strategy.rollingUpdate.maxUnavailable", 0),
         ("deployment.yml.j2", "port", 6001, f"{CONTAINER}.ports.0.containerPort", 6001),
         ("service.yml.j2", "port", 6001, "spec.ports.0.port", 6001),
         ("service.yml.j2", "node_port", 31000, "spec.ports.0.nodePort", 31000),
@@ -90,6 +86,58 @@ def test_a_variable_shows_in_its_place(
     found = at(render(template, **{PREFIX + variable: value}), path)
     assert found == expected
     assert type(found) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "spare", "may_stop"),
+    [(7, True, 1), (2, False, 1), (1, True, 0), (1, False, 1)],
+    ids=["many", "all there is room for", "one beside which its successor fits", "one without room for two"],
+)
+def test_a_rollout_stops_no_pod_only_if_it_is_the_only_one_and_its_successor_has_room(
+    replicas: int, spare: bool, may_stop: int
+) -> None:
+    spec = render("deployment.yml.j2", session_manifests_room={"replicas": replicas, "spare": spare})["spec"]
+    assert spec["replicas"] == replicas
+    assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == may_stop
+
+
+@pytest.mark.parametrize(
+    ("settings", "cores"),
+    [
+        ({}, "100m"),
+        ({"replicas": "auto"}, "1"),
+        ({"workload": "command", "command": ["/opt/primes"]}, "1"),
+        ({"workload": "own"}, "1"),
+        ({"workload": "own", "cpu_request": "500m"}, "500m"),
+    ],
+    ids=["sleepers", "as many as there is room for", "a command", "a server of one's own", "asked for less"],
+)
+def test_programs_get_a_core_each_unless_asked(settings: dict[str, Any], cores: str) -> None:
+    manifest = render("deployment.yml.j2", **{PREFIX + name: value for name, value in settings.items()})
+    assert at(manifest, f"{CONTAINER}.resources.requests.cpu") == cores
+
+
+@pytest.mark.parametrize(
+    "template", ["deployment.yml.j2", "queue-deployment.yml.j2", "haproxy-deployment.yml.j2"]
+)
+def test_what_a_lost_node_ran_is_replaced_within_seconds(template: str) -> None:
+    tolerations = at(render(template), f"{POD}.tolerations")
+    assert {each["key"] for each in tolerations} == {
+        "node.kubernetes.io/unreachable",
+        "node.kubernetes.io/not-ready",
+    }
+    for toleration in tolerations:
+        assert toleration["effect"] == "NoExecute"
+        assert 0 < toleration["tolerationSeconds"] <= 30
+
+
+@pytest.mark.parametrize("template", ["queue-deployment.yml.j2", "haproxy-deployment.yml.j2"])
+def test_what_is_in_front_of_the_server_prefers_control_planes(template: str) -> None:
+    affinity = at(render(template), f"{POD}.affinity.nodeAffinity")
+    (preferred,) = affinity["preferredDuringSchedulingIgnoredDuringExecution"]
+    (expression,) = preferred["preference"]["matchExpressions"]
+    assert expression == {"key": "node.kubernetes.io/microk8s-controlplane", "operator": "Exists"}
+    assert "requiredDuringSchedulingIgnoredDuringExecution" not in affinity
 
 
 def test_without_a_node_port_kubernetes_chooses() -> None:

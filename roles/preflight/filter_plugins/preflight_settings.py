@@ -50,10 +50,10 @@ def _group_problems(control_plane: Sequence[str], workers: Sequence[str]) -> lis
 def _server_problems(settings: Mapping[str, Any]) -> list[str]:
     problems = []
     replicas = settings["replicas"]
-    count = _number(replicas)
-    if count is None or count < 1 or count != int(count):
+    if not re.fullmatch("auto|[1-9][0-9]*", str(replicas)):
         problems.append(
-            f"session_server_replicas is {replicas!r}. Set it to a whole number of pods, 1 or more."
+            f"session_server_replicas is {replicas!r}. Set it to a number, 1 or more, or to auto (as many "
+            "pods as there is room for)."
         )
     problems += [
         f"{name} is {port!r}. Set a port from {_PORTS.start} to {_PORTS.stop - 1}; "

@@ -101,11 +101,6 @@ def rollout_remedy(deployment: Object | None, pods: Sequence[Object], settings: 
             f"The program ends by itself; its log says why. Mend it or the {settings}_* settings, then: "
             "ansible-playbook playbooks/redeploy.yml"
         )
-    if any(_unschedulable(pod) for pod in pods):
-        return (
-            f"The nodes have no room. Lower {settings}_cpu_request, {settings}_memory_request or "
-            "session_server_replicas, or add a host, then: ansible-playbook playbooks/deploy.yml"
-        )
     leaving = sorted(_name(pod) for pod in pods if pod["metadata"].get("deletionTimestamp"))
     if leaving:
         namespace = pods[0]["metadata"]["namespace"]
@@ -113,6 +108,11 @@ def rollout_remedy(deployment: Object | None, pods: Sequence[Object], settings: 
             "Pods still end their sessions. Let them, or cut the sessions short, on a node: "
             f"/snap/bin/microk8s kubectl -n {namespace} delete pod {' '.join(leaving)} --force. "
             "Then: ansible-playbook playbooks/deploy.yml"
+        )
+    if any(_unschedulable(pod) for pod in pods):
+        return (
+            f"The nodes have no room. Lower {settings}_cpu_request, {settings}_memory_request or "
+            "session_server_replicas, or add a host, then: ansible-playbook playbooks/deploy.yml"
         )
     return (
         f"If the nodes are only slow, raise {settings}_rollout_timeout. "

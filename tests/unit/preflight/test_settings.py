@@ -37,6 +37,7 @@ GOOD: dict[str, Any] = {
             "node_ports": {"session_queue_node_port": "30551"},
             "ports": {"session_server_port": "1024"},
         },
+        {"replicas": "auto"},
         {"sizes": "2,3, 5.5"},
         {"sizes": 3, "max_seconds": "3"},
         {"dispatches": "queue,nodeport"},
@@ -48,6 +49,7 @@ GOOD: dict[str, Any] = {
     ids=[
         "plain",
         "numbers as -e passes them",
+        "as many pods as there is room for",
         "sizes in a text",
         "one size",
         "dispatches in a text",
@@ -71,6 +73,7 @@ def test_good_settings_have_no_problem(changes: dict[str, Any]) -> None:
         ({"replicas": 2.5}, "session_server_replicas is 2.5"),
         ({"replicas": "many"}, "session_server_replicas is 'many'"),
         ({"replicas": True}, "session_server_replicas is True"),
+        ({"replicas": "automatic"}, "or to auto"),
         ({"workload": "shell"}, "session_server_workload is 'shell'"),
         ({"workload": "command"}, "Set session_server_command to a program"),
         ({"workload": "command", "command": "/opt/program {request}"}, "make it a list"),

@@ -191,6 +191,8 @@ def test_the_report_of_many_pods_stays_short() -> None:
         ([waiting("a", "CrashLoopBackOff", restarts=5)], "playbooks/redeploy.yml"),
         ([unschedulable("a")], "session_queue_cpu_request"),
         ([pod("b", leaving=True), pod("a", leaving=True)], "kubectl -n sessions delete pod a b --force"),
+        # Where every core is taken, a new pod waits for one that ends its session.
+        ([pod("a", leaving=True), unschedulable("b")], "kubectl -n sessions delete pod a --force"),
         ([waiting("a", "ContainerCreating")], "session_queue_rollout_timeout"),
         ([], "playbooks/deploy.yml"),
     ],
