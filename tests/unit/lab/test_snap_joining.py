@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from microk8s import agent_server, certificates, joining, membership, network, services, tokens
 from microk8s.commands import add_node
+from microk8s.daemons import network_policy
 from microk8s.paths import Paths
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -176,6 +177,19 @@ def test_a_node_has_routes_to_the_subnets_of_the_others() -> None:
         "10.1.0.0/24": "198.51.100.17",
         "10.1.1.0/24": "198.51.100.18",
     }
+
+
+def test_a_node_is_known_once_it_has_an_address() -> None:
+    unnamed = {"metadata": {"name": "lab6"}, "spec": {}, "status": {}}
+    assert network.address_of([*NODES, unnamed], "lab9") == "198.51.100.19"
+    assert network.address_of([*NODES, unnamed], "lab6") == ""
+    assert network.address_of([*NODES, unnamed], "lab5") == ""
+
+
+def test_network_policies_are_read_as_administrator_where_there_is_one(node: Paths) -> None:
+    assert network_policy.kubeconfig(node) == node.credentials / "kubelet.config"
+    node.admin_config.touch()
+    assert network_policy.kubeconfig(node) == node.admin_config
 
 
 def test_workers_leave_the_control_planes_services_alone(node: Paths) -> None:
