@@ -1,4 +1,7 @@
-"""The experiment end to end, from a bare host to its results, and once more with nothing to do."""
+"""The experiment end to end, and once more with nothing to do.
+
+After the runs of test_0_bare_host.py, which were cut, it is also the one that finishes what they began.
+"""
 
 from __future__ import annotations
 
@@ -36,19 +39,10 @@ def dispatch(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def first_run(bare_hosts: None, playbook: Playbook) -> Outcome:
+def first_run(playbook: Playbook) -> Outcome:
     done = playbook("playbooks/full_run.yml")
     assert done.returncode == 0
     return done
-
-
-def test_check_mode_on_a_bare_host_changes_nothing(
-    bare_hosts: None, playbook: Playbook, on_node: OnNode
-) -> None:
-    done = playbook("playbooks/full_run.yml", "--check")
-    assert done.returncode == 0
-    assert on_node("test -e /snap/bin/microk8s").returncode != 0
-    assert not (INVENTORY / ".kubeconfig").exists()
 
 
 def test_every_session_is_answered_by_a_pod_of_the_deployment(first_run: Outcome, dispatch: str) -> None:

@@ -1,6 +1,6 @@
-"""A run that is cut anywhere, and started again, finishes cleanly.
+"""From a bare host: what a run would do, and runs that are cut, each going on where the one before was cut.
 
-From bare hosts, each test goes on where the one before it was cut.
+That the next one finishes is what the tests of test_1_full_run.py begin with.
 """
 
 from __future__ import annotations
@@ -9,7 +9,16 @@ import csv
 
 import pytest
 
-from tests.lab.harness import ROOT, SHORT_RUN, Playbook, run_until
+from tests.lab.harness import INVENTORY, ROOT, SHORT_RUN, OnNode, Playbook, run_until
+
+
+def test_check_mode_on_a_bare_host_changes_nothing(
+    bare_hosts: None, playbook: Playbook, on_node: OnNode
+) -> None:
+    done = playbook("playbooks/full_run.yml", "--check")
+    assert done.returncode == 0
+    assert on_node("test -e /snap/bin/microk8s").returncode != 0
+    assert not (INVENTORY / ".kubeconfig").exists()
 
 
 @pytest.mark.parametrize(
@@ -35,9 +44,3 @@ def test_results_are_whole_after_an_interrupted_measurement(bare_hosts: None) ->
     assert len(rows) == 4
     assert any(row["pod"] for row in rows)
     assert any(row["error"] for row in rows)
-
-
-def test_the_next_run_finishes_and_has_nothing_left_to_change(bare_hosts: None, playbook: Playbook) -> None:
-    done = playbook("playbooks/full_run.yml", *SHORT_RUN)
-    assert done.returncode == 0
-    assert set(done.changed.values()) == {0}
