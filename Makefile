@@ -61,12 +61,13 @@ test-fast: lint ## Lint, unit and render tests: no lab needed
 	$(PYTEST_FAST) $(ARGS)
 
 .PHONY: test
-test: lint ## Every test: lint, unit, render, then the lab: full run, second run, redeploy, reset
+test: lint ## Every test but the faults: lint, unit, render, then the lab: full run, second run, redeploy, reset, three hosts
 	$(PYTEST_FAST)
 	$(MAKE) lab
 	.venv/bin/pytest -m "lab and not faults" $(ARGS)
 
 .PHONY: faults
+faults: LAB_HOSTS = 3
 faults: setup lab ## Kill pods, nodes and links under load, half an hour long, and print what became of the sessions
 	.venv/bin/pytest -m faults $(ARGS)
 

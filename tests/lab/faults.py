@@ -67,6 +67,7 @@ def disturbed(
             time.sleep(LEAD)
             happened = time.time()
             fault()
+            assert client.poll() is None, "the run was over before the fault was"
             client.wait(LIMIT)
         finally:
             client.kill()

@@ -73,7 +73,7 @@ def own_server(playbook: Playbook, kubectl: Callable[[str], str]) -> Iterator[No
     """Behind every dispatch."""
     deploy(playbook, {**OWN, "session_dispatches": "nodeport,queue,haproxy"})
     yield
-    kubectl("delete deployment,service,configmap -l app.kubernetes.io/name=session-haproxy")
+    kubectl("delete deployment,service,configmap,networkpolicy -l app.kubernetes.io/name=session-haproxy")
 
 
 @pytest.fixture

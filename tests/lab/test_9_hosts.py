@@ -39,6 +39,9 @@ def test_a_second_run_changes_nothing_and_makes_no_token(joined: Outcome, playbo
     assert set(again.changed.values()) == {0}
     assert before
     assert on(NODE, tokens).stdout == before
+    # Those of the invitations; who sees one can join.
+    secrets = [line.partition("|")[0] for line in before.split()]
+    assert [secret for secret in secrets if secret in joined.output + again.output] == []
 
 
 @pytest.mark.parametrize("node", NODES)

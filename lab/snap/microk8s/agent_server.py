@@ -49,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             body = json.loads(self.rfile.read(min(int(self.headers.get("Content-Length", 0)), MAX_BODY)))
             remote, local = self.client_address[0], self.request.getsockname()[0]
-            admission = joining.admit(self.server.paths, body, _plain(remote), _plain(local))
+            admission = joining.admit(self.server.paths, body, remote, local)
         except joining.RefusedError as refusal:
             print(f"{self.client_address[0]} not admitted: {refusal}", file=sys.stderr)
             self._answer(refusal.code, {"error": str(refusal)})
@@ -72,10 +72,6 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing more: what matters is said above."""
 
 
-def _plain(address: str) -> str:
-    return address.removeprefix("::ffff:")
-
-
 def listen(paths: Paths) -> AgentServer:
-    """Return the server, listening on every address. Raises OSError when the port is taken."""
+    """Return the server, listening on every IPv4 address. Raises OSError when the port is taken."""
     return AgentServer(paths, ("0.0.0.0", joining.AGENT_PORT))

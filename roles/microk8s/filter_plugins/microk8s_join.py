@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
-def join_step(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, str]:
+def join_step(mine: Mapping[str, Any], theirs: Mapping[str, Any], join_as: str) -> dict[str, str]:
     """Decide what brings a node (`mine`) into the cluster of a control plane (`theirs`).
 
-    Both are results of the module microk8s_membership. Returns {action, reason}: `none` (it is a member),
-    `join`, `replace` (remove the node's earlier registration, then join), `rejoin` (leave, then join), or
-    `refuse` with a reason.
+    Both are results of the module microk8s_membership; join_as is worker or control_plane. Returns {action,
+    reason}: `none` (it is a member), `join`, `replace` (remove the node's earlier registration, then join),
+    `rejoin` (leave, then join), or `refuse` with a reason.
     """
     name = mine["name"]
     listed = theirs["nodes"].get(name)
-    problem = _problem(mine, theirs)
+    problem = _problem(mine, theirs, join_as)
     if problem:
         return {"action": "refuse", "reason": problem}
     if mine["authority"] == theirs["authority"]:
@@ -24,7 +24,7 @@ def join_step(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, s
     return {"action": "replace" if listed else "join", "reason": ""}
 
 
-def _problem(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+def _problem(mine: Mapping[str, Any], theirs: Mapping[str, Any], join_as: str) -> str:
     name = mine["name"]
     if theirs["worker"] or not theirs["authority"] or not theirs["nodes"]:
         return (
@@ -37,7 +37,13 @@ def _problem(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
             f"hostnamectl set-hostname NAME"
         )
     if mine["authority"] == theirs["authority"]:
-        return ""
+        is_what, is_to_be = "worker" if mine["worker"] else "control_plane", join_as
+        if is_what == is_to_be:
+            return ""
+        return (
+            f"it is a member already, as {is_what}, and is to be {is_to_be}. Let it leave first "
+            f"(playbooks/reset.yml with --limit), then join"
+        )
     if mine["worker"]:
         return "it is a worker of another cluster. If it is to leave that one: microk8s leave"
     others = sorted(set(mine["nodes"]) - {name})
@@ -47,13 +53,25 @@ def _problem(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
             f"remove them (microk8s leave, microk8s remove-node), or take this host out of the inventory"
         )
     listed = theirs["nodes"].get(name)
-    if listed and not set(listed["addresses"]) & set(mine["addresses"]):
+    if listed and not is_listed(mine, theirs):
         return (
             f"the cluster has a node {name} already, with the addresses {', '.join(listed['addresses'])}. "
             f"Give this host another name (hostnamectl set-hostname NAME), or, if that node is no more, "
             f"remove it: microk8s remove-node {name} --force"
         )
     return ""
+
+
+def is_listed(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """Say whether a cluster lists this very host, and not another one of the same name.
+
+    `theirs` may be without nodes: the result of a look that failed.
+    """
+    listed = theirs.get("nodes", {}).get(mine["name"])
+    if not listed or mine["name"] == theirs["name"]:
+        return False
+    same_cluster = mine["authority"] == theirs["authority"]
+    return same_cluster or bool(set(listed["addresses"]) & set(mine["addresses"]))
 
 
 def join_url(invitation: str, preferred: str) -> str:
@@ -71,14 +89,20 @@ def join_failure(result: Mapping[str, Any], url: str) -> str:
     return f"exit status {result.get('rc')}: {said or 'no output'}"
 
 
-def node_ready(text: str) -> bool:
-    """Say whether the output of `kubectl get node NAME -o json` is a node that is Ready."""
+def node_ready(text: str, since: str = "") -> bool:
+    """Say whether a node is Ready, and its kubelet has said so since a time.
+
+    A node stays Ready for most of a minute whatever its kubelet does. `text` is the output of `kubectl get
+    node/NAME lease/NAME -n kube-node-lease -o json`; times are written as Kubernetes writes them, in UTC to
+    the microsecond, so they compare as text.
+    """
     try:
-        node = json.loads(text)
+        found = {each["kind"]: each for each in json.loads(text).get("items", [])}
     except ValueError:
         return False
-    conditions: Sequence[Mapping[str, str]] = node.get("status", {}).get("conditions", [])
-    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
+    conditions: Sequence[Mapping[str, str]] = found.get("Node", {}).get("status", {}).get("conditions", [])
+    ready = any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
+    return ready and str(found.get("Lease", {}).get("spec", {}).get("renewTime", "")) >= since
 
 
 class FilterModule:
@@ -88,6 +112,7 @@ class FilterModule:
         """Name the filters for Ansible."""
         return {
             "microk8s_join_step": join_step,
+            "microk8s_is_listed": is_listed,
             "microk8s_join_url": join_url,
             "microk8s_join_failure": join_failure,
             "microk8s_node_ready": node_ready,

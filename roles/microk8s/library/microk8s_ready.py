@@ -57,6 +57,10 @@ worker:
   description: Whether this node is a worker of another node's cluster.
   type: bool
   returned: always
+started:
+  description: When its services started, written as Kubernetes writes times.
+  type: str
+  returned: when not failed
 lacking:
   description: What is not as it must be yet, in words.
   type: list
@@ -65,6 +69,7 @@ lacking:
 
 MICROK8S = "/snap/bin/microk8s"
 DATA = Path("/var/snap/microk8s/current")
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 LAUNCHER = Path("/var/snap/microk8s/common/etc/launcher")
 API_PORT = 16443
 WORKER_SERVICES = ("containerd", "kubelite")
@@ -121,7 +126,7 @@ def renewal(lease: dict[str, Any]) -> float:
     """Return when a lease object was renewed, in seconds of the epoch; 0 when it says nothing."""
     text = str(lease.get("spec", {}).get("renewTime", ""))
     try:
-        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ")
+        moment = datetime.strptime(text, TIME_FORMAT)
     except ValueError:
         return 0.0
     return moment.replace(tzinfo=timezone.utc).timestamp()
@@ -191,6 +196,7 @@ def look(names: list[str], patience: float) -> Observation:
             for name, unit in units.items()
             if output("systemctl", "is-active", unit, timeout=patience).strip() != "active"
         ]
+        seen.started = start_of(units["kubelite"])
         return seen
     seen.pending = [name for name in ("install.yaml", "snap-set.yaml") if (LAUNCHER / name).exists()]
     seen.uncovered = [name for name in names if not certificate_covers(name)]
@@ -222,6 +228,7 @@ def main() -> None:
                 changed=False,
                 lacking=reasons,
                 worker=seen.worker,
+                started=datetime.fromtimestamp(seen.started, timezone.utc).strftime(TIME_FORMAT),
                 addons={} if reasons else addons(seen.status),
             )
         if seen.stopped or time.monotonic() >= deadline:

@@ -19,6 +19,8 @@ def _problems(name: str, ranges: Any) -> Iterator[str]:
             f"""-e '{{"{name}": ["192.0.2.0/24"]}}'"""
         )
         return
+    if not ranges:
+        yield f"{name} is empty, so nobody could connect. Name a range, such as 0.0.0.0/0 for any address."
     for text in ranges:
         try:
             network = ipaddress.ip_network(text, strict=False)

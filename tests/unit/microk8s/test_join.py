@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from roles.microk8s.filter_plugins.microk8s_join import join_failure, join_step, join_url, node_ready
+from roles.microk8s.filter_plugins.microk8s_join import (
+    is_listed,
+    join_failure,
+    join_step,
+    join_url,
+    node_ready,
+)
 from roles.microk8s.library.microk8s_membership import is_join, nodes
 
 
@@ -39,17 +46,16 @@ WITH_LAB2 = {**CONTROL, "nodes": {**CONTROL["nodes"], "lab2": node("198.51.100.1
     [
         (ALONE, CONTROL, "join"),
         (WORKER, WITH_LAB2, "none"),
-        ({**WORKER, "worker": False, "nodes": WITH_LAB2["nodes"]}, WITH_LAB2, "none"),
         (WORKER, CONTROL, "rejoin"),
         (ALONE, WITH_LAB2, "replace"),
         ({**ALONE, "nodes": {}}, CONTROL, "join"),
     ],
-    ids=["alone", "worker", "control plane", "removed but not left", "left but not removed", "API down"],
+    ids=["alone", "worker", "removed but not left", "left but not removed", "API down"],
 )
 def test_what_is_done_follows_from_both_sides(
     mine: dict[str, Any], theirs: dict[str, Any], action: str
 ) -> None:
-    assert join_step(mine, theirs) == {"action": action, "reason": ""}
+    assert join_step(mine, theirs, "worker") == {"action": action, "reason": ""}
 
 
 @pytest.mark.parametrize(
@@ -70,9 +76,35 @@ def test_what_is_done_follows_from_both_sides(
 def test_it_is_refused_where_it_would_do_harm(
     mine: dict[str, Any], theirs: dict[str, Any], reason: str
 ) -> None:
-    step = join_step(mine, theirs)
+    step = join_step(mine, theirs, "worker")
     assert step["action"] == "refuse"
     assert reason in step["reason"]
+
+
+def test_a_member_keeps_what_it_is() -> None:
+    control_plane = {**WORKER, "worker": False, "nodes": WITH_LAB2["nodes"]}
+    assert join_step(control_plane, WITH_LAB2, "control_plane")["action"] == "none"
+    for member, other in ((control_plane, "worker"), (WORKER, "control_plane")):
+        step = join_step(member, WITH_LAB2, other)
+        assert step["action"] == "refuse"
+        assert "Let it leave first" in step["reason"]
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "listed"),
+    [
+        (WORKER, WITH_LAB2, True),
+        ({**WORKER, "addresses": ["198.51.100.99"]}, WITH_LAB2, True),
+        (ALONE, WITH_LAB2, True),
+        (ALONE, CONTROL, False),
+        ({**ALONE, "name": "lab3"}, CONTROL, False),
+        ({**ALONE, "name": "lab1"}, CONTROL, False),
+        (WORKER, {"msg": "unreachable"}, False),
+    ],
+    ids=["member", "new address", "left", "none", "another's name", "the control plane's name", "no answer"],
+)
+def test_only_this_very_host_is_removed(mine: dict[str, Any], theirs: dict[str, Any], listed: bool) -> None:
+    assert is_listed(mine, theirs) is listed
 
 
 INVITATION = (
@@ -99,18 +131,24 @@ def test_a_failure_is_told_without_the_token() -> None:
     assert said == "exit status 6: Connection failed. Invalid token *** (500). at ***"
 
 
+def seen(status: str, renewed: str) -> str:
+    node = {"kind": "Node", "status": {"conditions": [{"type": "Ready", "status": status}]}}
+    return json.dumps({"items": [node, {"kind": "Lease", "spec": {"renewTime": renewed}}]})
+
+
 @pytest.mark.parametrize(
     ("text", "ready"),
     [
-        ('{"status": {"conditions": [{"type": "Ready", "status": "True"}]}}', True),
-        ('{"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}}', False),
+        (seen("True", "2026-11-27T08:00:00.000001Z"), True),
+        (seen("True", "2026-11-27T07:59:59.999999Z"), False),
+        (seen("Unknown", "2026-11-27T08:00:01.000000Z"), False),
         ("{}", False),
         ("", False),
         ("This MicroK8s deployment is acting as a node in a cluster.", False),
     ],
 )
-def test_a_node_is_ready_by_its_own_condition(text: str, ready: bool) -> None:
-    assert node_ready(text) is ready
+def test_a_node_is_ready_when_its_kubelet_has_said_so_since(text: str, ready: bool) -> None:
+    assert node_ready(text, "2026-11-27T08:00:00.000000Z") is ready
 
 
 def test_nodes_are_reduced_to_what_matters() -> None:

@@ -12,7 +12,7 @@ NAME = "session_queue_allowed_sources"
 
 
 @pytest.mark.parametrize(
-    "ranges", [[], ["0.0.0.0/0", "::/0"], ["192.0.2.0/24", "192.0.2.7/32"], ["2001:db8::/64"]]
+    "ranges", [["0.0.0.0/0", "::/0"], ["192.0.2.0/24", "192.0.2.7/32"], ["2001:db8::/64"]]
 )
 def test_ranges_are_taken(ranges: list[str]) -> None:
     assert source_problems({NAME: ranges}) == []
@@ -21,6 +21,7 @@ def test_ranges_are_taken(ranges: list[str]) -> None:
 @pytest.mark.parametrize(
     ("ranges", "said"),
     [
+        ([], "is empty, so nobody could connect. Name a range"),
         (["192.0.2.0/33"], "'192.0.2.0/33', which is no range"),
         (["lab.example"], "'lab.example', which is no range"),
         ([""], "'', which is no range"),
