@@ -102,13 +102,13 @@ def fed_again(busy: Iterable[Busy], since: float) -> float:
     last_start = max(start for _, start, _ in intervals)
     working, idle_since, fed = 0, None, 0.0
     for now, change in changes:
+        if now > last_start:
+            break
         working += change
-        if now < since or now > last_start:
-            continue
-        if working >= PODS:
-            if idle_since is not None and now - idle_since > HANDOVER:
+        if working < PODS:
+            idle_since = now if idle_since is None else idle_since
+        else:
+            if idle_since is not None and now > since and now - idle_since > HANDOVER:
                 fed = now - since
             idle_since = None
-        elif idle_since is None:
-            idle_since = now
     return math.inf if idle_since is not None and last_start - idle_since > HANDOVER else fed

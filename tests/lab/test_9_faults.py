@@ -42,8 +42,11 @@ Judge = Callable[[float, Fault], None]
 
 @pytest.fixture(autouse=True)
 def whole_cluster() -> Iterator[None]:
-    """All nodes ready, and five server pods and the queue running, before a fault and after it."""
+    """All nodes ready, five server pods, some on each, and the queue, before a fault and after it."""
     wait_until_whole()
+    if pods_by_node().keys() != set(NODES):  # after a node was away they have no reason to come back
+        kubectl("rollout restart deployment singlethread")
+        wait_until_whole()
     yield
     for node in NODES:
         power_on(node)
