@@ -5,6 +5,7 @@ The hosts that are not there are made, and taken away again at the end: this fil
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from pathlib import Path
 from typing import Any
@@ -75,17 +76,19 @@ def test_pods_of_every_node_find_services_by_name(joined: Outcome, node: str) ->
 
 def test_pods_see_each_others_own_addresses(joined: Outcome) -> None:
     pods = pods_by_node()
-    listener, asker = pods["lab2"][0], pods["lab3"][0]
-    where = kubectl(f"get pod {listener} -o jsonpath='{{.status.podIP}}'")
+    server, asker = pods["lab2"][0], pods["lab3"][0]
+    where = kubectl(f"get pod {server} -o jsonpath='{{.status.podIP}}'")
     own = kubectl(f"get pod {asker} -o jsonpath='{{.status.podIP}}'")
-    listen = "import socket; print(socket.create_server(('', 5599)).accept()[1][0])"
-    ask = f"import socket; socket.create_connection(('{where}', 5599), 10)"
+    port = 5501  # the only one at which policies let pods meet
+    ask = f"import socket; s = socket.create_connection(('{where}', {port}), 10); s.sendall(b'6'); s.recv(99)"
+    # As the kernel writes it: the local port, then the peer's address from its last byte to its first.
+    peer = f":{port:04X} {bytes(reversed(ipaddress.ip_address(own).packed)).hex().upper()}:"
     seen = on(
         NODE,
-        f'k="/snap/bin/microk8s kubectl -n sessions"; $k exec {listener} -- python3 -c "{listen}" & '
-        f'sleep 3; $k exec {asker} -- python3 -c "{ask}"; wait',
+        f'k="/snap/bin/microk8s kubectl -n sessions"; $k exec {asker} -- timeout 20 python3 -c "{ask}" & '
+        f'sleep 3; $k exec {server} -- grep -c "{peer}" /proc/net/tcp; wait',
     )
-    assert seen.stdout == f"{own}\n"
+    assert seen.stdout == "1\n"
     assert own.rpartition(".")[0] != where.rpartition(".")[0]  # a subnet a node
 
 
