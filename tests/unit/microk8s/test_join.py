@@ -14,7 +14,7 @@ from roles.microk8s.filter_plugins.microk8s_join import (
     join_url,
     node_ready,
 )
-from roles.microk8s.library.microk8s_membership import is_join, nodes
+from roles.microk8s.module_utils.microk8s_membership import is_join, nodes
 
 
 def node(*addresses: str) -> dict[str, Any]:
