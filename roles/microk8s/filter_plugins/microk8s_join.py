@@ -89,7 +89,7 @@ def join_failure(result: Mapping[str, Any], url: str) -> str:
     return f"exit status {result.get('rc')}: {said or 'no output'}"
 
 
-def node_ready(text: str, since: str = "") -> bool:
+def node_ready(text: str, since: str) -> bool:
     """Say whether a node is Ready, and its kubelet has said so since a time.
 
     A node stays Ready for most of a minute whatever its kubelet does. `text` is the output of `kubectl get

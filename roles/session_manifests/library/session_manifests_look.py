@@ -6,8 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.session_manifests_api import MISSING_LIBRARY, connect, items
+from ansible.module_utils.session_manifests_api import MISSING_LIBRARY, cluster_module, connect, items
 from ansible.module_utils.session_manifests_hosts import api_host, is_own
 
 if not MISSING_LIBRARY:
@@ -54,17 +53,9 @@ def look(kubeconfig: str, namespace: str, name: str, timeout: int) -> dict[str, 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "kubeconfig": {"type": "path", "required": True},
-            "namespace": {"type": "str", "required": True},
-            "name": {"type": "str", "required": True},
-            "timeout": {"type": "int", "default": 20},
-        },
-        supports_check_mode=True,
+    module = cluster_module(
+        timeout={"type": "int", "default": 20},
     )
-    if MISSING_LIBRARY:
-        module.fail_json(msg=missing_required_lib(MISSING_LIBRARY))
     kubeconfig = module.params["kubeconfig"]
     found: dict[str, Any] = {"api_host": "", "namespaces": [], "services": [], "nodes": []}
     problem = ""

@@ -6,8 +6,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.session_manifests_api import MISSING_LIBRARY, connect, items
+from ansible.module_utils.session_manifests_api import MISSING_LIBRARY, cluster_module, connect, items
 from ansible.module_utils.session_manifests_rollout import (
     MOST_PODS,
     pod_trouble,
@@ -91,18 +90,10 @@ class Cluster:
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "kubeconfig": {"type": "path", "required": True},
-            "namespace": {"type": "str", "required": True},
-            "name": {"type": "str", "required": True},
-            "timeout": {"type": "int", "default": 300},
-            "settings": {"type": "str", "required": True},
-        },
-        supports_check_mode=True,
+    module = cluster_module(
+        timeout={"type": "int", "default": 300},
+        settings={"type": "str", "required": True},
     )
-    if MISSING_LIBRARY:
-        module.fail_json(msg=missing_required_lib(MISSING_LIBRARY))
     name = module.params["name"]
     cluster = Cluster(module.params["kubeconfig"], module.params["namespace"], name)
 

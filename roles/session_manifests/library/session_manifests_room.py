@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.session_manifests_api import MISSING_LIBRARY, connect, items
+from ansible.module_utils.session_manifests_api import MISSING_LIBRARY, cluster_module, connect, items
 from ansible.module_utils.session_manifests_room import room_for, room_problem, rooms, size_of
 
 if not MISSING_LIBRARY:
@@ -54,21 +53,13 @@ def look(kubeconfig: str, timeout: int) -> tuple[list[dict[str, Any]], list[dict
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "kubeconfig": {"type": "path", "required": True},
-            "namespace": {"type": "str", "required": True},
-            "name": {"type": "str", "required": True},
-            "replicas": {"type": "str", "required": True},
-            "requests": {"type": "dict", "required": True},
-            "reserve": {"type": "dict", "default": {}},
-            "settings": {"type": "str", "required": True},
-            "timeout": {"type": "int", "default": 20},
-        },
-        supports_check_mode=True,
+    module = cluster_module(
+        replicas={"type": "str", "required": True},
+        requests={"type": "dict", "required": True},
+        reserve={"type": "dict", "default": {}},
+        settings={"type": "str", "required": True},
+        timeout={"type": "int", "default": 20},
     )
-    if MISSING_LIBRARY:
-        module.fail_json(msg=missing_required_lib(MISSING_LIBRARY))
     parameters = module.params
     wanted, requests, reserve = parameters["replicas"], parameters["requests"], parameters["reserve"]
     try:

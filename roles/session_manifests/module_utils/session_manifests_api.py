@@ -5,12 +5,30 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
 try:
     from kubernetes import client, config  # type: ignore[import-untyped]
 
     MISSING_LIBRARY = ""
 except ImportError:
     MISSING_LIBRARY = "kubernetes"
+
+
+def cluster_module(**arguments: dict[str, Any]) -> AnsibleModule:
+    """Return a module that only looks at a cluster: it takes kubeconfig, namespace, name, and what is given.
+
+    The module ends here, with what to install, where the library is missing.
+    """
+    required = {
+        "kubeconfig": {"type": "path", "required": True},
+        "namespace": {"type": "str", "required": True},
+        "name": {"type": "str", "required": True},
+    }
+    module = AnsibleModule(argument_spec=required | arguments, supports_check_mode=True)
+    if MISSING_LIBRARY:
+        module.fail_json(msg=missing_required_lib(MISSING_LIBRARY))
+    return module
 
 
 def connect(kubeconfig: str) -> client.ApiClient:
