@@ -54,7 +54,7 @@ def kubectl(arguments: str) -> str:
 
 
 def kill(node: str) -> None:
-    """Stop a host as if its power had gone."""
+    """Stop a host: all of its processes at once. The machine's kernel lives and closes their connections."""
     subprocess.run(["docker", "kill", node], check=True, capture_output=True)
 
 
