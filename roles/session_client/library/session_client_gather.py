@@ -98,7 +98,7 @@ def gather(kubeconfig: str, namespace: str, name: str, dest: Path, known: dict[s
                 _preload_content=False,
                 _request_timeout=REQUEST_SECONDS,
             )
-        except client.ApiException:  # it may have gone, and its log with it
+        except (client.ApiException, HTTPError):  # it may have gone, or its node, and its log with it
             continue
         write_whole(dest / "logs" / file, log.data.decode(errors="replace"))
     write_whole(dest / "environment.json", json.dumps(described, indent=2) + "\n")

@@ -38,9 +38,15 @@ options:
 RETURN = """
 installed: {description: Whether MicroK8s is installed., type: bool}
 architecture: {description: "The machine's architecture, as images name it.", type: str}
-ids: {description: Ids of the image that has the reference; none while it is not unpacked., type: list}
-pinned: {description: Whether it is pinned., type: bool}
-have: {description: Digests of the blobs that an archive for this node can leave out., type: list}
+ids:
+  description: Ids of the image that has the reference; none while it is not unpacked.
+  type: list
+  returned: without I(id)
+pinned: {description: Whether it is pinned., type: bool, returned: without I(id)}
+have:
+  description: Digests of the blobs that an archive for this node can leave out.
+  type: list
+  returned: without I(id)
 """
 
 ARCHITECTURE = architecture(platform.machine())
@@ -142,13 +148,15 @@ def main() -> None:
             changed=False, installed=False, architecture=ARCHITECTURE, ids=[], pinned=False, have=[]
         )
     node = Node(module)
+    found: dict[str, Any] = {}
     try:
-        if image_id and not module.check_mode:
+        if not image_id:
+            found = node.look()
+        elif not module.check_mode:
             if src:
                 node.replace(Path(src))
             node.prove(image_id)
             node.pin()
-        found = node.look()
     except (OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=image_id != "", installed=True, architecture=ARCHITECTURE, **found)

@@ -9,6 +9,7 @@ from typing import Any
 from ansible.module_utils.session_manifests_api import MISSING_LIBRARY, cluster_module, connect, items
 from ansible.module_utils.session_manifests_rollout import (
     MOST_PODS,
+    not_lost,
     pod_trouble,
     rollout_is_stuck,
     rollout_problem,
@@ -24,7 +25,8 @@ DOCUMENTATION = r"""
 module: session_manifests_rollout
 short_description: Wait until a deployment is rolled out
 description:
-  - Waits until all pods of a deployment are of its present revision and ready, and no older pod is left.
+  - Waits until all pods of a deployment are of its present revision and ready, and no older pod is left, save
+    on nodes that are lost.
   - Fails as soon as a pod cannot start, or when the time is over, with each pod's trouble, the end of its
     log, recent warnings and the command that mends it.
 options:
@@ -65,9 +67,11 @@ class Cluster:
         return found[0] if found else None
 
     def pods(self, selector: dict[str, str]) -> list[dict[str, Any]]:
-        """Return the pods that bear all these labels."""
+        """Return the pods that bear all these labels, but those that go with a lost node."""
         labels = ",".join(f"{key}={value}" for key, value in selector.items())
-        return self._items(self._core.list_namespaced_pod, label_selector=labels)
+        pods = self._items(self._core.list_namespaced_pod, label_selector=labels)
+        found: list[dict[str, Any]] = not_lost(pods, items(self._core.list_node, timeout=REQUEST_SECONDS))
+        return found
 
     def warnings(self) -> list[dict[str, Any]]:
         """Return the namespace's warning events."""

@@ -61,6 +61,19 @@ def rollout_problem(deployment: Object | None, pods: Sequence[Object]) -> str | 
     return None
 
 
+def not_lost(pods: Iterable[Object], nodes: Iterable[Object]) -> list[Object]:
+    """Return the pods but those that are told to go on a node that is not ready.
+
+    The cluster keeps such a pod until its node is back, or for good; no session meets it meanwhile.
+    """
+    ready = {_name(node) for node in nodes if _is_ready(node)}
+    return [
+        pod
+        for pod in pods
+        if not pod["metadata"].get("deletionTimestamp") or pod["spec"].get("nodeName") in ready
+    ]
+
+
 def rollout_is_stuck(deployment: Object | None, pods: Iterable[Object]) -> bool:
     """Tell whether waiting is pointless: a pod of the present revision cannot start, or ends repeatedly."""
     return any(_stuck_kind(pod) for pod in pods if deployment and _is_current(deployment, pod))
@@ -193,10 +206,10 @@ def _containers(pod: Object) -> Sequence[Object]:
     return statuses
 
 
-def _is_ready(pod: Object) -> bool:
-    conditions = pod.get("status", {}).get("conditions", [])
+def _is_ready(thing: Object) -> bool:
+    conditions = thing.get("status", {}).get("conditions", [])
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
-def _name(pod: Object) -> str:
-    return str(pod["metadata"]["name"])
+def _name(thing: Object) -> str:
+    return str(thing["metadata"]["name"])

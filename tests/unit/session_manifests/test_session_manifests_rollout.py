@@ -8,6 +8,7 @@ import pytest
 
 from roles.session_manifests.module_utils.session_manifests_rollout import (
     MOST_PODS,
+    not_lost,
     pod_trouble,
     rollout_is_stuck,
     rollout_problem,
@@ -67,6 +68,17 @@ def unschedulable(name: str) -> Object:
 
 def test_a_rollout_is_finished_when_all_its_pods_are_ready_and_no_other_is_left() -> None:
     assert rollout_problem(deployment(), [pod("a"), pod("b")]) is None
+
+
+def test_a_pod_that_goes_is_waited_for_unless_its_node_is_lost() -> None:
+    goes = pod("b", leaving=True)
+    lost, back = (
+        {"metadata": {"name": "node1"}, "status": {"conditions": [{"type": "Ready", "status": status}]}}
+        for status in ("Unknown", "True")
+    )
+    assert not_lost([pod("a"), goes], [lost]) == [pod("a")]
+    assert not_lost([pod("a"), goes], [back]) == [pod("a"), goes]
+    assert not_lost([goes], []) == []  # the node has left the cluster
 
 
 @pytest.mark.parametrize(
