@@ -14,6 +14,10 @@ LAB_PLAYBOOK := .venv/bin/ansible-playbook -i inventory/lab
 LAB := $(if $(filter $(abspath inventory/lab),$(abspath $(INVENTORY))),lab)
 # Those without the lab wait more than they compute.
 PYTEST_FAST := .venv/bin/pytest -m "not lab" --numprocesses 4
+# Those of the lab: a process for each of the three clusters that its five hosts form (tests/lab/cluster.py).
+PYTEST_LAB := .venv/bin/pytest tests/lab -m "not faults and not quiet" --numprocesses 3
+PYTEST_QUIET := .venv/bin/pytest tests/lab -m quiet
+TEST_HOSTS := 5
 
 .PHONY: help
 help: ## Print this help
@@ -63,13 +67,14 @@ test-fast: lint ## Lint, unit and render tests: no lab needed
 .PHONY: test
 test: lint ## Every test but the faults: lint, unit, render, then the lab: full run, second run, redeploy, reset, three hosts
 	$(PYTEST_FAST)
-	$(MAKE) lab
-	.venv/bin/pytest -m "lab and not faults" $(ARGS)
+	$(MAKE) lab LAB_HOSTS=$(TEST_HOSTS)
+	$(PYTEST_LAB) $(ARGS)
+	$(PYTEST_QUIET)
 
 .PHONY: faults
-faults: LAB_HOSTS = 3
+faults: LAB_HOSTS = $(TEST_HOSTS)
 faults: setup lab ## Kill pods, nodes and links under load, half an hour long, and print what became of the sessions
-	.venv/bin/pytest -m faults $(ARGS)
+	.venv/bin/pytest tests/lab -m faults $(ARGS)
 
 .PHONY: bench
 bench: setup ## Benchmarks: sessions a second and added latency of each dispatch, redeploying; BENCH=loopback, cluster or redeploy for one

@@ -1,4 +1,4 @@
-"""What the lab tests share."""
+"""What the lab tests share; each folder's conftest.py says on which cluster they run."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer  # type: ignore[import-untyped]
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-from tests.lab import cluster
+from tests.lab.cluster import Cluster, on
 from tests.lab.faults import HEADINGS
-from tests.lab.harness import INVENTORY, KUBECTL, NODE, SHORT_RUN, OnNode, Outcome, Playbook, run
+from tests.lab.harness import KUBECTL, SHORT_RUN, OnNode, Playbook
 from tests.lab.pod_logs import PodLogs
 
 
@@ -21,6 +23,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.lab)
+
+
+class FolderScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """The tests of a folder, which share a cluster, one after the other, beside those of other folders."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.partition("::")[0].rpartition("/")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FolderScheduling:
+    """Have pytest-xdist divide the tests by folder. It asks only when it was called with tests/lab."""
+    return FolderScheduling(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -37,64 +51,48 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write("\n".join([f"| test | {HEADINGS} |", *rows, ""]))
 
 
-@pytest.fixture(scope="session")
-def playbook() -> Playbook:
-    """Run a playbook to its end."""
-    return run
-
-
-@pytest.fixture(scope="session")
-def on_node() -> OnNode:
-    """Run a shell command as root on the node, past SSH and Ansible: the tests' own eyes and hands."""
-    return functools.partial(cluster.on, NODE)
+@pytest.fixture(scope="module")
+def playbook(cluster: Cluster) -> Playbook:
+    """Run a playbook on the cluster to its end."""
+    return cluster.playbook
 
 
 @pytest.fixture(scope="module")
-def bare_hosts(playbook: Playbook, on_node: OnNode) -> None:
-    """The lab's hosts without anything of the bundle, whatever an earlier run left."""
-    if on_node("snap list microk8s || dpkg-query --show docker.io").returncode == 0:
-        assert playbook("playbooks/reset.yml", "-e", "confirm=true").returncode == 0
+def on_node(cluster: Cluster) -> OnNode:
+    """Run a shell command as root on the node, past SSH and Ansible: the tests' own eyes and hands."""
+    return functools.partial(on, cluster.nodes[0])
 
 
-@pytest.fixture(scope="session")
-def deployed(playbook: Playbook, on_node: OnNode) -> None:
-    """The server and the queue deployed and answering, as full_run.yml leaves them."""
-    if on_node(f"{KUBECTL} rollout status deployment --timeout=10s").returncode != 0:
-        assert playbook("playbooks/full_run.yml", *SHORT_RUN).returncode == 0
-
-
-@pytest.fixture(scope="session")
-def kubectl(on_node: OnNode) -> Callable[[str], str]:
+@pytest.fixture(scope="module")
+def kubectl(cluster: Cluster) -> Callable[[str], str]:
     """Run kubectl in the namespace of the sessions; return what it prints."""
     return cluster.kubectl
 
 
+@pytest.fixture(scope="module")
+def bare_hosts(cluster: Cluster, playbook: Playbook, on_node: OnNode) -> None:
+    """Host and controller without anything of the bundle, whatever an earlier run left."""
+    left = on_node("snap list microk8s || dpkg-query --show docker.io").returncode == 0
+    if left or cluster.kubeconfig.exists():
+        assert playbook("playbooks/reset.yml", "-e", "confirm=true").returncode == 0
+
+
+@pytest.fixture(scope="module")
+def deployed(playbook: Playbook, on_node: OnNode) -> None:
+    """The server and the queue deployed and answering, as full_run.yml leaves them."""
+    path = "{..args} {.spec.replicas}"
+    found = on_node(f"{KUBECTL} get deployment singlethread -o jsonpath='{path}'").stdout
+    # Without a program of its own, or other replicas, as the tests of these leave it.
+    ordinary = found.startswith('["--host"') and "--workload" not in found and found.endswith(" 5")
+    if not ordinary or on_node(f"{KUBECTL} rollout status deployment --timeout=10s").returncode != 0:
+        assert playbook("playbooks/full_run.yml", *SHORT_RUN).returncode == 0
+
+
 @pytest.fixture
-def logs() -> Iterator[PodLogs]:
+def logs(cluster: Cluster) -> Iterator[PodLogs]:
     """Follow the logs of all pods."""
-    logs = PodLogs(INVENTORY / ".kubeconfig")
+    logs = PodLogs(cluster.kubeconfig)
     logs.start()
     time.sleep(2)  # until the logs of all pods are open
     yield logs
     logs.stop()
-
-
-@pytest.fixture(scope="session")
-def hosts(playbook: Playbook) -> Iterator[None]:
-    """Three hosts, with whatever earlier tests left on the first; bare afterwards."""
-    assert playbook("lab/create.yml", hosts=len(cluster.NODES)).returncode == 0
-    yield
-    assert playbook("playbooks/reset.yml", "-e", "confirm=true", hosts=len(cluster.NODES)).returncode == 0
-    for node in cluster.NODES:
-        assert cluster.on(node, "test -e /snap/bin/microk8s").returncode != 0
-    assert playbook("lab/create.yml").returncode == 0
-
-
-@pytest.fixture(scope="session")
-def joined(hosts: None, playbook: Playbook) -> Outcome:
-    """The bundle run on all three, its pods spread anew: those that were there had no reason to move."""
-    done = playbook("playbooks/full_run.yml", *SHORT_RUN, hosts=len(cluster.NODES))
-    assert done.returncode == 0
-    cluster.kubectl("rollout restart deployment singlethread")
-    cluster.kubectl("rollout status deployment singlethread --timeout=180s")
-    return done

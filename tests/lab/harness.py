@@ -14,7 +14,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventory" / "lab"
-NODE = "lab1"
 KUBECTL = "/snap/bin/microk8s kubectl -n sessions"
 SHORT_RUN = ("-e", '{"session_client_sizes": [1, 2, 3, 1, 2], "session_client_time_scale": 0.05}')
 RECAP_LINE = re.compile(r"^(?P<host>\S+)\s+: (?P<counts>ok=\d+ .*)$", re.MULTILINE)
@@ -48,23 +47,23 @@ Playbook = Callable[..., Outcome]
 OnNode = Callable[[str], subprocess.CompletedProcess[str]]
 
 
-def command(name: str, *arguments: str) -> list[str]:
+def command(name: str, *arguments: str, inventory: Path = INVENTORY) -> list[str]:
     """The command line of a playbook (a path below the tree's top) against the lab."""
-    return [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(INVENTORY), str(ROOT / name), *arguments]
+    return [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(inventory), str(ROOT / name), *arguments]
 
 
-def environment(hosts: int | None = None) -> dict[str, str]:
-    """Plain output, whatever terminal the tests run on; and how many hosts the lab has, if not LAB_HOSTS."""
-    lab = {} if hosts is None else {"LAB_HOSTS": str(hosts)}
-    return {**os.environ, **lab, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+def environment(hosts: int = 1) -> dict[str, str]:
+    """Plain output, whatever terminal the tests run on; and how many hosts inventory/lab has."""
+    settings = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LAB_HOSTS": str(hosts)}
+    return {**os.environ, **settings}
 
 
-def start(name: str, *arguments: str, hosts: int | None = None) -> subprocess.Popen[str]:
+def start(name: str, *arguments: str, inventory: Path = INVENTORY) -> subprocess.Popen[str]:
     """Start a playbook in a process group of its own, so that all of it can be sent a signal."""
     return subprocess.Popen(
-        command(name, *arguments),
+        command(name, *arguments, inventory=inventory),
         cwd=ROOT,
-        env=environment(hosts),
+        env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -73,9 +72,9 @@ def start(name: str, *arguments: str, hosts: int | None = None) -> subprocess.Po
     )
 
 
-def run(name: str, *arguments: str, limit: float = 1500, hosts: int | None = None) -> Outcome:
+def run(name: str, *arguments: str, limit: float = 1500, inventory: Path = INVENTORY) -> Outcome:
     """Run a playbook to its end, `limit` seconds at most; its output is printed for a test that fails."""
-    with start(name, *arguments, hosts=hosts) as process:
+    with start(name, *arguments, inventory=inventory) as process:
         try:
             output, _ = process.communicate(timeout=limit)
         except BaseException:  # the limit, or ^C
@@ -85,9 +84,9 @@ def run(name: str, *arguments: str, limit: float = 1500, hosts: int | None = Non
     return Outcome(process.returncode, output)
 
 
-def run_until(marker: str, how: str, *arguments: str, grace: float = 1.0, hosts: int | None = None) -> str:
+def run_until(marker: str, how: str, *arguments: str, grace: float = 1.0, inventory: Path = INVENTORY) -> str:
     """Start playbooks and cut them shortly after `marker` is printed: `^C`, or kill -9 of all of it."""
-    process = start(*arguments, hosts=hosts)
+    process = start(*arguments, inventory=inventory)
     assert process.stdout is not None
     output = ""
     for line in process.stdout:

@@ -51,25 +51,18 @@ OWN = {
 Address = tuple[str, int]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def ordinary_server(deployed: None, playbook: Playbook) -> Iterator[None]:
-    """Afterwards the server is again the one that the other tests know."""
-    yield
-    deploy(playbook, {})
-
-
 def deploy(playbook: Playbook, settings: dict[str, Any]) -> None:
     done = playbook("playbooks/image.yml", "playbooks/deploy.yml", "-e", json.dumps(settings))
     assert done.returncode == 0
 
 
 @pytest.fixture(scope="module")
-def command_server(playbook: Playbook) -> None:
+def command_server(deployed: None, playbook: Playbook) -> None:
     deploy(playbook, COMMAND)
 
 
 @pytest.fixture(scope="module")
-def own_server(playbook: Playbook, kubectl: Callable[[str], str]) -> Iterator[None]:
+def own_server(deployed: None, playbook: Playbook, kubectl: Callable[[str], str]) -> Iterator[None]:
     """Behind every dispatch."""
     deploy(playbook, {**OWN, "session_dispatches": "nodeport,queue,haproxy"})
     yield

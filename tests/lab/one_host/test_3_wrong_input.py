@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from tests.lab.harness import NODE, OnNode, Playbook
+from tests.lab.cluster import Cluster
+from tests.lab.harness import OnNode, Playbook
 
 Spoilt = Callable[[str, str], AbstractContextManager[None]]
 
@@ -73,10 +74,10 @@ def test_wrong_settings_are_named_all_at_once(
         assert any(wrong in line and remedy in line for line in lines), wrong
 
 
-def test_an_unreachable_host_is_named_with_the_command_to_try(playbook: Playbook) -> None:
+def test_an_unreachable_host_is_named_with_the_command_to_try(playbook: Playbook, cluster: Cluster) -> None:
     done = playbook("playbooks/preflight.yml", "-e", "ansible_port=9")
     assert done.returncode != 0
-    assert f"{NODE} cannot be reached" in done.output
+    assert f"{cluster.nodes[0]} cannot be reached" in done.output
     assert "ssh -p 9" in done.output
 
 

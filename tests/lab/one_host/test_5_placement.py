@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -12,15 +12,8 @@ from tests.lab.harness import OnNode, Outcome, Playbook, server_pods
 AUTO = ("-e", "session_server_replicas=auto")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def ordinary_server(deployed: None, playbook: Playbook) -> Iterator[None]:
-    """Afterwards the server is again the one that the other tests know."""
-    yield
-    assert playbook("playbooks/deploy.yml").returncode == 0
-
-
 @pytest.fixture(scope="module")
-def filled(playbook: Playbook) -> Outcome:
+def filled(deployed: None, playbook: Playbook) -> Outcome:
     """The server deployed on every core that is left."""
     done = playbook("playbooks/deploy.yml", *AUTO)
     assert done.returncode == 0

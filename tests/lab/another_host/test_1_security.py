@@ -7,19 +7,17 @@ import json
 import os
 import re
 import stat
-import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from roles.session_image.module_utils.session_image_layout import Layout
-from tests.lab.harness import INVENTORY, KUBECTL, NODE, ROOT, SHORT_RUN, OnNode, Outcome, Playbook
+from tests.lab.cluster import ANOTHER_HOST, address, lab
+from tests.lab.harness import KUBECTL, SHORT_RUN, OnNode, Outcome, Playbook
 from tests.lab.plain_client import wait_until_open
 
-KUBECONFIG = INVENTORY / ".kubeconfig"
 SNAP_DATA = "/var/snap/microk8s/current"
 ONLY_QUEUE = ("-e", "session_dispatches=queue")
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
@@ -58,18 +56,9 @@ def stranger(only_queue: Outcome, kubectl: Kubectl) -> Iterator[str]:
     kubectl("-n default delete pod stranger --now")
 
 
-@cache
-def lab() -> Mapping[str, str]:
-    """The node as the inventory has it."""
-    argv = [str(ROOT / ".venv/bin/ansible-inventory"), "-i", str(INVENTORY), "--host", NODE]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    found: Mapping[str, str] = json.loads(done.stdout)
-    return found
-
-
 def private_key() -> Path:
     """The key by which Ansible logs in."""
-    return Path(lab()["ansible_ssh_private_key_file"])
+    return Path(lab()["_meta"]["hostvars"][ANOTHER_HOST.nodes[0]]["ansible_ssh_private_key_file"])
 
 
 def address_of(kubectl: Kubectl, name: str) -> str:
@@ -107,7 +96,7 @@ def test_the_servers_port_on_the_node_is_closed_and_the_queues_is_open(
 
 
 def test_sessions_come_through_the_queue(only_queue: Outcome) -> None:
-    run = json.loads((ROOT / "results/latest/run.json").read_text(encoding="utf-8"))
+    run = json.loads((ANOTHER_HOST.results / "latest/run.json").read_text(encoding="utf-8"))
     (measurement,) = run["measurements"]
     assert measurement["dispatch"] == "queue"
     assert (measurement["summary"]["sessions_done"], measurement["summary"]["sessions_failed"]) == (5, 0)
@@ -130,7 +119,7 @@ def test_a_pod_with_privileges_is_refused(deployed: None, on_node: OnNode) -> No
 def test_pods_run_the_very_images_that_were_built(deployed: None, kubectl: Kubectl) -> None:
     """Also by their digests, which the controller has from what was built."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    built = Layout(folder / "k8s-session-balancing/images" / lab()["ansible_host"])
+    built = Layout(folder / "k8s-session-balancing/images" / address(ANOTHER_HOST.nodes[0]))
     for pod in json.loads(kubectl("get pods -o json"))["items"]:
         (status,) = pod["status"]["containerStatuses"]
         reference = pod["spec"]["containers"][0]["image"]
@@ -140,7 +129,9 @@ def test_pods_run_the_very_images_that_were_built(deployed: None, kubectl: Kubec
 @pytest.fixture(scope="module")
 def secrets(deployed: None, on_node: OnNode, kubectl: Kubectl) -> set[str]:
     """What nobody may read anywhere: lines of keys, tokens, certificates that log in."""
-    users = [each["user"] for each in yaml.safe_load(KUBECONFIG.read_text(encoding="utf-8"))["users"]]
+    users = [
+        each["user"] for each in yaml.safe_load(ANOTHER_HOST.kubeconfig.read_text(encoding="utf-8"))["users"]
+    ]
     whole = [str(value) for user in users for value in user.values()]
     whole += [base64.b64decode(value).decode() for value in whole if value.startswith("LS0t")]
     whole.append(kubectl(f"exec deployment/session-queue -- cat {TOKEN}"))
@@ -165,7 +156,7 @@ def test_no_secret_is_printed(only_queue: Outcome, secrets: set[str]) -> None:
 
 
 def test_no_secret_is_in_the_results(only_queue: Outcome, secrets: set[str]) -> None:
-    files = [path for path in (ROOT / "results/latest").resolve().rglob("*") if path.is_file()]
+    files = [path for path in (ANOTHER_HOST.results / "latest").resolve().rglob("*") if path.is_file()]
     assert len(files) > 5
     found = {path.name: found_in(path.read_text(encoding="utf-8"), secrets) for path in files}
     assert [name for name, what in found.items() if what] == []
@@ -182,7 +173,7 @@ def test_no_secret_is_in_logs_and_events(only_queue: Outcome, secrets: set[str],
 
 
 def test_secrets_are_their_owners_alone(deployed: None, on_node: OnNode) -> None:
-    for path in (KUBECONFIG, private_key()):
+    for path in (ANOTHER_HOST.kubeconfig, private_key()):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     secret = (
         "-type f -not -name '*.crt' -not -name '*.srl'"  # certificates and their numbers are for all to see

@@ -1,7 +1,4 @@
-"""The experiment end to end, and once more with nothing to do.
-
-After the runs of test_0_bare_host.py, which were cut, it is also the one that finishes what they began.
-"""
+"""The experiment end to end, and once more with nothing to do."""
 
 from __future__ import annotations
 
@@ -12,7 +9,8 @@ import stat
 
 import pytest
 
-from tests.lab.harness import INVENTORY, NODE, ROOT, SHORT_RUN, OnNode, Outcome, Playbook, server_pods
+from tests.lab.cluster import ONE_HOST
+from tests.lab.harness import INVENTORY, ROOT, SHORT_RUN, OnNode, Outcome, Playbook, server_pods
 
 SIZES = [2, 3, 5, 1, 10, 3, 7, 15, 3, 1, 8, 3, 5, 4]
 COLUMNS = [
@@ -59,7 +57,7 @@ def test_every_session_is_answered_by_a_pod_of_the_deployment(first_run: Outcome
     }
     assert {row["pod"] for row in rows} <= pods
     assert len(pods) == 5
-    assert {row["node"] for row in rows} == {NODE}
+    assert {row["node"] for row in rows} == set(ONE_HOST.nodes)
 
 
 def test_the_printed_lines_are_the_first_experiments_own(first_run: Outcome, dispatch: str) -> None:
@@ -118,8 +116,8 @@ def test_the_logs_say_that_the_queue_leaves_no_pod_idle(first_run: Outcome) -> N
     measurements = json.loads((LATEST / "run.json").read_text())["measurements"]
     nodeport, queue = (measurement["summary"] for measurement in measurements)
     assert (nodeport["source"], queue["source"]) == ("logs", "logs")
-    # A change of hands takes a pod a few milliseconds; listening on for 50 ms is no idleness.
-    assert queue["idle_while_queued"] <= 0.02 * 14
+    # A change of hands takes a few milliseconds on a quiet machine; listening on for 50 ms is no idleness.
+    assert queue["idle_while_queued"] <= 0.05 * 14
     assert (LATEST / "queue/intervals.csv").exists()
 
 

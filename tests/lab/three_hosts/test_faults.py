@@ -14,26 +14,25 @@ from pathlib import Path
 import pytest
 
 from tests.lab.cluster import (
-    NODES,
     PODS,
+    THREE_HOSTS,
     address,
-    is_ready,
     kill,
-    kubectl,
-    node_port,
     on,
-    pods_by_node,
     power_on,
     wait_for,
 )
 from tests.lab.faults import disturbed
-from tests.lab.harness import ROOT, Playbook, run_until
+from tests.lab.harness import ROOT, run_until
 from tests.lab.plain_client import wait_until_open
+
+NODES = THREE_HOSTS.nodes
 
 pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("joined")]
 
 KUBELITE = "snap.microk8s.daemon-kubelite"
 CONTAINERD = "snap.microk8s.daemon-containerd"
+BY_FORCE = ("--grace-period=0", "--force")
 QUEUE = "-l app.kubernetes.io/name=session-queue"
 
 Fault = Callable[[], None]
@@ -44,8 +43,9 @@ Judge = Callable[[float, Fault], None]
 def whole_cluster() -> Iterator[None]:
     """All nodes ready, five server pods, some on each, and the queue, before a fault and after it."""
     wait_until_whole()
-    if pods_by_node().keys() != set(NODES):  # after a node was away they have no reason to come back
-        kubectl("rollout restart deployment singlethread")
+    # After a node was away they have no reason to come back.
+    if THREE_HOSTS.pods_by_node().keys() != set(NODES):
+        THREE_HOSTS.kubectl("rollout restart deployment singlethread")
         wait_until_whole()
     yield
     for node in NODES:
@@ -55,10 +55,10 @@ def whole_cluster() -> Iterator[None]:
 
 
 def wait_until_whole() -> None:
-    wait_for(lambda: all(is_ready(node) for node in NODES), "all nodes are ready")
-    kubectl(f"scale deployment singlethread --replicas={PODS}")
-    kubectl("rollout status deployment --timeout=300s")
-    wait_until_open((address(NODES[0]), node_port("session-queue")), 60)
+    wait_for(lambda: all(THREE_HOSTS.is_ready(node) for node in NODES), "all nodes are ready")
+    THREE_HOSTS.kubectl(f"scale deployment singlethread --replicas={PODS}")
+    THREE_HOSTS.kubectl("rollout status deployment --timeout=300s")
+    wait_until_open((address(NODES[0]), THREE_HOSTS.node_port("session-queue")), 60)
 
 
 @pytest.fixture
@@ -66,7 +66,9 @@ def judge(tmp_path: Path, record_property: Callable[[str, object], None]) -> Jud
     """Let a fault happen to a run through the queue; note its figures and see that nothing is lost."""
 
     def run(seconds: float, fault: Fault) -> None:
-        verdict = disturbed((address(NODES[0]), node_port("session-queue")), tmp_path, seconds, fault)
+        verdict = disturbed(
+            (address(NODES[0]), THREE_HOSTS.node_port("session-queue")), tmp_path, seconds, fault
+        )
         record_property("figures", verdict.row())
         assert verdict.lost == []
         assert verdict.duplicated == 0
@@ -97,7 +99,11 @@ def cut_the_network(seconds: float) -> None:
 
 
 def a_pod() -> str:
-    return next(pods[0] for _, pods in sorted(pods_by_node().items()))
+    return next(pods[0] for _, pods in sorted(THREE_HOSTS.pods_by_node().items()))
+
+
+def delete(pods: str, *how: str) -> None:
+    THREE_HOSTS.kubectl(f"delete pod {pods} {' '.join(how)}")
 
 
 def restart(node: str, *services: str) -> None:
@@ -114,21 +120,21 @@ def stop_the_api_server() -> None:
 
 
 def roll_and_scale() -> None:
-    kubectl("scale deployment singlethread --replicas=8")
-    kubectl("rollout status deployment singlethread --timeout=120s")
-    kubectl("rollout restart deployment singlethread")
-    kubectl("rollout status deployment singlethread --timeout=300s")
-    kubectl(f"scale deployment singlethread --replicas={PODS}")
+    THREE_HOSTS.kubectl("scale deployment singlethread --replicas=8")
+    THREE_HOSTS.kubectl("rollout status deployment singlethread --timeout=120s")
+    THREE_HOSTS.kubectl("rollout restart deployment singlethread")
+    THREE_HOSTS.kubectl("rollout status deployment singlethread --timeout=300s")
+    THREE_HOSTS.kubectl(f"scale deployment singlethread --replicas={PODS}")
 
 
 @pytest.mark.parametrize(
     ("seconds", "fault"),
     [
-        pytest.param(30, lambda: kubectl(f"delete pod {a_pod()} --wait=false"), id="pod_told_to_end"),
-        pytest.param(30, lambda: kubectl(f"delete pod {a_pod()} --grace-period=0 --force"), id="pod_killed"),
+        pytest.param(30, lambda: delete(a_pod(), "--wait=false"), id="pod_told_to_end"),
+        pytest.param(30, lambda: delete(a_pod(), *BY_FORCE), id="pod_killed"),
         pytest.param(40, lambda: restart(NODES[1], CONTAINERD), id="containerd_restarted"),
         pytest.param(40, lambda: restart(NODES[1], KUBELITE), id="kubelet_restarted"),
-        pytest.param(40, lambda: kubectl(f"delete pod {QUEUE} --grace-period=0 --force"), id="queue_killed"),
+        pytest.param(40, lambda: delete(QUEUE, *BY_FORCE), id="queue_killed"),
         pytest.param(45, stop_the_api_server, id="api_server_away_15_s"),
         pytest.param(40, lambda: cut_the_network(10), id="controller_cut_off_10_s"),
         pytest.param(90, lambda: cut_the_network(60), id="controller_cut_off_60_s"),
@@ -154,8 +160,8 @@ def test_nothing_is_lost_with_a_node_that_comes_back_at_once(judge: Judge) -> No
 def test_nothing_is_lost_with_the_queues_node(judge: Judge) -> None:
     for node in (NODES[0], NODES[2]):
         on(NODES[0], f"/snap/bin/microk8s kubectl cordon {node}")
-    kubectl("rollout restart deployment session-queue")
-    kubectl("rollout status deployment session-queue --timeout=120s")
+    THREE_HOSTS.kubectl("rollout restart deployment session-queue")
+    THREE_HOSTS.kubectl("rollout status deployment session-queue --timeout=120s")
     for node in (NODES[0], NODES[2]):
         on(NODES[0], f"/snap/bin/microk8s kubectl uncordon {node}")
     judge(200, lambda: kill(NODES[1]))
@@ -170,17 +176,17 @@ def test_nothing_is_lost_where_the_disk_is_full(judge: Judge) -> None:
     pressure = "jsonpath='{.status.conditions[?(@.type==\"DiskPressure\")].status}'"
 
     def has_pressure() -> bool:
-        return kubectl(f"get node {NODES[2]} -o {pressure}") == "True"
+        return THREE_HOSTS.kubectl(f"get node {NODES[2]} -o {pressure}") == "True"
 
     try:
         judge(90, lambda: restart(NODES[2], KUBELITE))
         assert has_pressure()
-        assert not pods_by_node().get(NODES[2])
+        assert not THREE_HOSTS.pods_by_node().get(NODES[2])
     finally:
         assert on(NODES[2], f"mv /root/kubelet-arguments {arguments}").returncode == 0
         restart(NODES[2], KUBELITE)
         wait_for(lambda: not has_pressure(), "the disk has room again")
-        kubectl("delete pod --field-selector=status.phase=Failed")
+        THREE_HOSTS.kubectl("delete pod --field-selector=status.phase=Failed")
 
 
 @pytest.fixture
@@ -200,30 +206,30 @@ def edited_server(tmp_path: Path) -> Path:
     ],
 )
 def test_nothing_is_lost_when_the_controller_is_killed(
-    judge: Judge, marker: str, edited_server: Path, playbook: Playbook
+    judge: Judge, marker: str, edited_server: Path
 ) -> None:
     redeployment = ("playbooks/image.yml", str(ROOT / "playbooks/deploy.yml"))
     settings = ("-e", f"session_server_build_context={edited_server}")
 
     def kill_and_start_again() -> None:
-        run_until(marker, "kill", *redeployment, *settings, hosts=len(NODES))
-        assert playbook(*redeployment, *settings, hosts=len(NODES)).returncode == 0
+        run_until(marker, "kill", *redeployment, *settings, inventory=THREE_HOSTS.inventory)
+        assert THREE_HOSTS.playbook(*redeployment, *settings).returncode == 0
 
     judge(150, kill_and_start_again)
-    for pod in (pod for pods in pods_by_node().values() for pod in pods):
-        assert edited_server.parent.name in kubectl(f"exec {pod} -- tail -n 1 /app/server.py")
+    for pod in (pod for pods in THREE_HOSTS.pods_by_node().values() for pod in pods):
+        assert edited_server.parent.name in THREE_HOSTS.kubectl(f"exec {pod} -- tail -n 1 /app/server.py")
 
 
-def test_an_image_that_finds_no_room_is_brought_later(edited_server: Path, playbook: Playbook) -> None:
+def test_an_image_that_finds_no_room_is_brought_later(edited_server: Path) -> None:
     settings = ("-e", f"session_server_build_context={edited_server}")
     folder = "/var/cache/singlethread-image-import"
     small = f"mkdir -p {folder} && mount -t tmpfs -o size=4k tmpfs {folder}"
     assert on(NODES[2], small).returncode == 0
     try:
-        failed = playbook("playbooks/image.yml", *settings, hosts=len(NODES))
+        failed = THREE_HOSTS.playbook("playbooks/image.yml", *settings)
     finally:
         assert on(NODES[2], f"umount {folder}").returncode == 0
     assert failed.returncode != 0
     assert f"could not be imported on {NODES[2]}" in failed.output
     assert "df -h" in failed.output
-    assert playbook("playbooks/image.yml", *settings, hosts=len(NODES)).returncode == 0
+    assert THREE_HOSTS.playbook("playbooks/image.yml", *settings).returncode == 0
