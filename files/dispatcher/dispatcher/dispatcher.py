@@ -194,7 +194,8 @@ class Dispatcher:
             f'"event": "session", "id": {session.id}, "client": "{session.peer}", "outcome": "{outcome}", '
             f'"size": {number(session.size)}, "wait": {wait:.6f}, "service": {service:.6f}, '
             f'"pod": {pod.quoted_name if pod else "null"}, "attempts": {session.attempts}, '
-            f'"reply_bytes": {reply_bytes}, "reason": {quote(reason) if reason else "null"}'
+            f'"reply_bytes": {reply_bytes}, "reason": {quote(reason) if reason else "null"}',
+            at=now,
         )
 
     def out_of_sockets(self, error: OSError) -> None:

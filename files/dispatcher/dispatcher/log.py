@@ -49,12 +49,15 @@ class Log:
         """Add a line: its time, the event and the fields."""
         self.write_line(_encode({"event": event} | fields)[1:-1])
 
-    def write_line(self, fields: str) -> None:
-        """Add a line whose fields, the event among them, are JSON already."""
+    def write_line(self, fields: str, at: float | None = None) -> None:
+        """Add a line whose fields, the event among them, are JSON already.
+
+        `at` is when it happened, by the monotonic clock: on a busy machine the line can come much later.
+        """
         if len(self._lines) >= MOST_LINES:
             self._lines.popleft()
             self.dropped += 1
-        self._lines.append(f'{{"time": "{self._now()}", {fields}}}\n')
+        self._lines.append(f'{{"time": "{self._time_of(at)}", {fields}}}\n')
 
     @property
     def pending(self) -> bool:
@@ -78,9 +81,9 @@ class Log:
                 written = len(self._rest)
             self._rest = self._rest[written:]
 
-    def _now(self) -> str:
-        now = time.time()
-        if int(now) != self._second:
-            self._second = int(now)
+    def _time_of(self, at: float | None) -> str:
+        when = time.time() - (0.0 if at is None else time.monotonic() - at)
+        if int(when) != self._second:
+            self._second = int(when)
             self._time = datetime.fromtimestamp(self._second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{self._time}.{int(now % 1 * 1000):03d}+00:00"
+        return f"{self._time}.{int(when % 1 * 1000):03d}+00:00"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -18,6 +19,7 @@ options:
   name: {description: Name of the images., type: str, required: true}
   kept: {description: "The image that stays, as NAME:TAG; empty for none.", type: str, default: ""}
   label: {description: Label of the images that the role has built., type: str, required: true}
+  leftover: {description: Folder of the build to remove as well., type: path}
 """
 
 RETURN = """
@@ -32,10 +34,13 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "kept": {"type": "str", "default": ""},
             "label": {"type": "str", "required": True},
+            "leftover": {"type": "path"},
         },
         supports_check_mode=True,
     )
-    name = module.params["name"]
+    name, leftover = module.params["name"], module.params["leftover"]
+    if leftover and not module.check_mode:
+        shutil.rmtree(leftover, ignore_errors=True)
     docker = module.get_bin_path("docker")
     if docker is None:
         module.exit_json(changed=False, removed=[])

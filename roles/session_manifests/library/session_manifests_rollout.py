@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.session_manifests_api import MISSING_LIBRARY, cluster_module, connect, items
+from ansible.module_utils.session_manifests_hosts import connects
 from ansible.module_utils.session_manifests_rollout import (
     MOST_PODS,
     not_lost,
@@ -23,12 +24,13 @@ if not MISSING_LIBRARY:
 
 DOCUMENTATION = r"""
 module: session_manifests_rollout
-short_description: Wait until a deployment is rolled out
+short_description: Wait until a deployment is rolled out, and its address answers
 description:
   - Waits until all pods of a deployment are of its present revision and ready, and no older pod is left, save
     on nodes that are lost.
   - Fails as soon as a pod cannot start, or when the time is over, with each pod's trouble, the end of its
     log, recent warnings and the command that mends it.
+  - Then makes one connection to the address, if there is one.
 options:
   kubeconfig: {description: Path of the kubeconfig., type: path, required: true}
   namespace: {description: The deployment's namespace., type: str, required: true}
@@ -38,6 +40,13 @@ options:
     description: What the names of the settings begin with that a remedy is about, such as C(session_server).
     type: str
     required: true
+  address:
+    description: Where sessions are to come in.
+    type: dict
+    suboptions:
+      host: {description: Name or address., type: str, required: true}
+      port: {description: Port., type: int, required: true}
+      unreachable: {description: What to fail with when it takes no connection., type: str, required: true}
 author: k8s-session-balancing
 """
 
@@ -46,8 +55,9 @@ pods: {description: Names of the deployment's pods., type: list, elements: str, 
 seconds: {description: Seconds waited., type: float, returned: success}
 """
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.25
 REQUEST_SECONDS = 10
+CONNECT_SECONDS = 20
 LOG_LINES = 5
 
 
@@ -94,10 +104,17 @@ class Cluster:
 
 def main() -> None:
     """Run the module."""
+    options = {
+        "host": {"type": "str", "required": True},
+        "port": {"type": "int", "required": True},
+        "unreachable": {"type": "str", "required": True},
+    }
     module = cluster_module(
         timeout={"type": "int", "default": 300},
         settings={"type": "str", "required": True},
+        address={"type": "dict", "options": options},
     )
+    address = module.params["address"]
     name = module.params["name"]
     cluster = Cluster(module.params["kubeconfig"], module.params["namespace"], name)
 
@@ -113,6 +130,8 @@ def main() -> None:
             problem = f"the API server does not answer: {error}"
         seconds = round(time.monotonic() - begun, 1)
         if not problem:
+            if address and not connects(address["host"], address["port"], CONNECT_SECONDS):
+                module.fail_json(msg=address["unreachable"])
             module.exit_json(pods=sorted(pod["metadata"]["name"] for pod in pods), seconds=seconds)
         if rollout_is_stuck(deployment, pods) or seconds > module.params["timeout"]:
             break

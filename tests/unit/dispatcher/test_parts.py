@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import time
 from dataclasses import dataclass
+from datetime import datetime
 
 import pytest
 from dispatcher.framing import is_complete, leading_number
@@ -171,6 +173,17 @@ def test_log_drops_lines_instead_of_waiting_for_its_reader() -> None:
     with io.FileIO(reading) as rest:
         received += rest.readall() or b""
     assert [json.loads(line)["number"] for line in received.splitlines()] == list(range(5000))
+
+
+def test_log_tells_when_something_happened_not_when_it_was_written_down() -> None:
+    reading, writing = os.pipe()
+    log = Log(writing)
+    log.write_line('"event": "x"', at=time.monotonic() - 100)
+    log.flush()
+    os.close(writing)
+    with io.FileIO(reading) as lines:
+        told = datetime.fromisoformat(json.loads(lines.readall() or b"")["time"])
+    assert time.time() - told.timestamp() == pytest.approx(100, abs=5)
 
 
 def test_log_survives_the_end_of_its_reader() -> None:
