@@ -73,18 +73,23 @@ def kubectl(cluster: Cluster) -> Callable[[str], str]:
 def bare_hosts(cluster: Cluster, playbook: Playbook, on_node: OnNode) -> None:
     """Host and controller without anything of the bundle, whatever an earlier run left."""
     left = on_node("snap list microk8s || dpkg-query --show docker.io").returncode == 0
-    if left or cluster.kubeconfig.exists():
+    if left or cluster.kubeconfig.exists() or cluster.images.exists():
         assert playbook("playbooks/reset.yml", "-e", "confirm=true").returncode == 0
 
 
 @pytest.fixture(scope="module")
 def deployed(playbook: Playbook, on_node: OnNode) -> None:
-    """The server and the queue deployed and answering, as full_run.yml leaves them."""
+    """A server and a queue deployed and answering; the server may be one that other tests have made."""
+    if on_node(f"{KUBECTL} rollout status deployment --timeout=10s").returncode != 0:
+        assert playbook("playbooks/full_run.yml", *SHORT_RUN).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def ordinary_server(deployed: None, playbook: Playbook, on_node: OnNode) -> None:
+    """Five pods of the server that sleeps, as full_run.yml leaves them."""
     path = "{..args} {.spec.replicas}"
     found = on_node(f"{KUBECTL} get deployment singlethread -o jsonpath='{path}'").stdout
-    # Without a program of its own, or other replicas, as the tests of these leave it.
-    ordinary = found.startswith('["--host"') and "--workload" not in found and found.endswith(" 5")
-    if not ordinary or on_node(f"{KUBECTL} rollout status deployment --timeout=10s").returncode != 0:
+    if not found.startswith('["--host"') or "--workload" in found or not found.endswith(" 5"):
         assert playbook("playbooks/full_run.yml", *SHORT_RUN).returncode == 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +13,7 @@ import pytest
 import yaml
 
 from roles.session_image.module_utils.session_image_layout import Layout
-from tests.lab.cluster import ANOTHER_HOST, address, lab
+from tests.lab.cluster import ANOTHER_HOST, lab
 from tests.lab.harness import KUBECTL, SHORT_RUN, OnNode, Outcome, Playbook
 from tests.lab.plain_client import wait_until_open
 
@@ -36,7 +35,7 @@ Kubectl = Callable[[str], str]
 
 
 @pytest.fixture(scope="module")
-def only_queue(deployed: None, playbook: Playbook) -> Iterator[Outcome]:
+def only_queue(ordinary_server: None, playbook: Playbook) -> Iterator[Outcome]:
     """Stages run, with as much output as there is, by somebody who wants no sessions past the queue."""
     stages = ("playbooks/cluster.yml", "playbooks/deploy.yml", "playbooks/measure.yml")
     done = playbook(*stages, *ONLY_QUEUE, *SHORT_RUN, "-vvv")
@@ -118,8 +117,7 @@ def test_a_pod_with_privileges_is_refused(deployed: None, on_node: OnNode) -> No
 
 def test_pods_run_the_very_images_that_were_built(deployed: None, kubectl: Kubectl) -> None:
     """Also by their digests, which the controller has from what was built."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    built = Layout(folder / "k8s-session-balancing/images" / address(ANOTHER_HOST.nodes[0]))
+    built = Layout(ANOTHER_HOST.images)
     for pod in json.loads(kubectl("get pods -o json"))["items"]:
         (status,) = pod["status"]["containerStatuses"]
         reference = pod["spec"]["containers"][0]["image"]

@@ -39,7 +39,7 @@ QUEUES = "-l app.kubernetes.io/name=session-queue"
 
 
 @pytest.fixture(scope="module")
-def rights_are_judged(deployed: None, on_node: OnNode) -> Iterator[None]:
+def rights_are_judged(ordinary_server: None, on_node: OnNode) -> Iterator[None]:
     """The API server judges rights; as the lab's, and MicroK8s's, comes, it allows everything."""
     modes = ("AlwaysAllow", "RBAC,Node")
 

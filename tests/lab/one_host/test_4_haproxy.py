@@ -17,7 +17,9 @@ OVERHEAD = 0.2
 
 
 @pytest.fixture(scope="module")
-def address(playbook: Playbook, deployed: None, kubectl: Callable[[str], str]) -> Iterator[tuple[str, int]]:
+def address(
+    playbook: Playbook, ordinary_server: None, kubectl: Callable[[str], str]
+) -> Iterator[tuple[str, int]]:
     """HAProxy deployed by the playbooks beside the other dispatches, and removed afterwards."""
     stages = playbook(
         "playbooks/image.yml", "playbooks/deploy.yml", "-e", "session_dispatches=nodeport,queue,haproxy"

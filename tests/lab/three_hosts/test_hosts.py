@@ -116,9 +116,9 @@ def test_a_lost_node_gets_no_sessions_and_comes_back(joined: Outcome) -> None:
         assert failures(sessions) == []
         assert not {session.reply for session in sessions} & set(lost)
         wait_for(lambda: THREE_HOSTS.running_without(worker) == PODS, "its pods run elsewhere")
-        # What is left of its pods keeps nobody from using the others.
+        # What is left of its pods keeps nobody from deploying to the others.
         others = ("--limit", ",".join(["localhost", *NODES[:2]]))
-        assert THREE_HOSTS.playbook("playbooks/full_run.yml", *SHORT_RUN, *others).returncode == 0
+        assert THREE_HOSTS.playbook("playbooks/deploy.yml", *others).returncode == 0
     finally:
         power_on(worker)
     wait_for(lambda: THREE_HOSTS.is_ready(worker), f"{worker} is Ready")
