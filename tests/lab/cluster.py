@@ -28,7 +28,7 @@ def lab() -> dict[str, Any]:
     """Return what inventory/lab says of all hosts of the tests."""
     done = subprocess.run(
         [sys.executable, str(INVENTORY / "hosts.py"), "--list"],
-        env=environment(hosts=len([*ONE_HOST.nodes, *THREE_HOSTS.nodes, *ANOTHER_HOST.nodes])),
+        env=environment(hosts=sum(len(cluster.nodes) for cluster in CLUSTERS.values())),
         capture_output=True,
         text=True,
         check=True,
@@ -179,3 +179,4 @@ ONE_HOST = UsersCluster("one_host", ("lab1",))
 THREE_HOSTS = Cluster("three_hosts", ("lab2", "lab3", "lab4"))
 # Its tests judge by when things happen, so it comes before those that are busy at the same time.
 ANOTHER_HOST = Cluster("another_host", ("lab5",), processor_shares=16384)
+CLUSTERS = {cluster.name: cluster for cluster in (ONE_HOST, THREE_HOSTS, ANOTHER_HOST)}

@@ -1,4 +1,4 @@
-"""What the lab tests share; each folder's conftest.py says on which cluster they run."""
+"""What the lab tests share; those of a folder run on the cluster of its name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-from tests.lab.cluster import Cluster, on
+from tests.lab.cluster import CLUSTERS, Cluster, on
 from tests.lab.faults import HEADINGS
 from tests.lab.harness import KUBECTL, SHORT_RUN, OnNode, Playbook
 from tests.lab.pod_logs import PodLogs
@@ -49,6 +49,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if rows:
         terminalreporter.section("figures")
         terminalreporter.write("\n".join([f"| test | {HEADINGS} |", *rows, ""]))
+
+
+@pytest.fixture(scope="module")
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    """The cluster of the folder's tests."""
+    found = CLUSTERS[request.path.parent.name]
+    found.prepare()
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -6,15 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.cluster import THREE_HOSTS, Cluster, on
+from tests.lab.cluster import THREE_HOSTS, on
 from tests.lab.harness import SHORT_RUN, Outcome
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    """The cluster of these tests."""
-    THREE_HOSTS.prepare()
-    return THREE_HOSTS
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +16,8 @@ def joined() -> Iterator[Outcome]:
     THREE_HOSTS.prepare()
     done = THREE_HOSTS.playbook("playbooks/full_run.yml", *SHORT_RUN)
     assert done.returncode == 0
-    if THREE_HOSTS.pods_by_node().keys() != set(
-        THREE_HOSTS.nodes
-    ):  # those that a cut run has left do not move
+    # Those that a cut run has left do not move.
+    if THREE_HOSTS.pods_by_node().keys() != set(THREE_HOSTS.nodes):
         THREE_HOSTS.kubectl("rollout restart deployment singlethread")
         THREE_HOSTS.kubectl("rollout status deployment singlethread --timeout=180s")
     yield done
