@@ -1,5 +1,8 @@
 #!/usr/bin/python
-"""Ansible module: build an image, and save it without the layers that the controller has."""
+"""Ansible module: build an image, and save it without the layers that the controller has.
+
+The part on the builder; the action of the same name, on the controller, runs it.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,18 @@ from ansible.module_utils.session_image_layout import LayoutError, write_saved
 
 DOCUMENTATION = """
 module: session_image_build
-short_description: Build an image from a packed context, and save it
+short_description: Build an image, and take what the controller's cache lacks of it
 description:
-  - Where Docker's cache has every step, the image stays the same.
+  - In the cache it takes the place of those of the same name. Where Docker has every step, it stays the same.
+  - Everybody may read the files in the build context, whatever the umask of the checkout.
 options:
   reference: {description: "The image, as NAME:TAG.", type: str, required: true}
   base: {description: Value of the build argument BASE_IMAGE., type: str, required: true}
+  base_layers:
+    description: Digests of the uncompressed layers that the image has to begin with, lowest first.
+    type: list
+    elements: str
+    default: []
   label: {description: Label that marks the image as made by this role., type: str, required: true}
   no_cache: {description: Build every step., type: bool, default: false}
   apt:
@@ -27,19 +36,22 @@ options:
       APT_SETTINGS.
     type: bool
     default: false
-  context: {description: "Archive of the build context, compressed by gzip.", type: path, required: true}
-  dest:
-    description: >-
-      Where to write the compressed archive of an OCI image layout. It belongs to the owner of the context.
-    type: path
+  context: {description: Folder of the build context on the controller., type: path, required: true}
+  files: {description: Paths below it of the files to carry., type: list, elements: str, required: true}
+  packages: {description: Folder of Python packages to carry as C(vendor)., type: path}
+  folders: {description: "Further folders by name, each with its path and files.", type: dict, default: {}}
+  cache: {description: Folder of the controller's cache., type: path, required: true}
+  have: {description: Digests of blobs that it has., type: list, elements: str, default: []}
+  moving: {description: Folder on the controller for the archives on their way., type: path, required: true}
+  folder:
+    description: Folder for them in the home of the user who connects to the builder. It stays.
+    type: str
     required: true
-  have: {description: Digests of blobs to leave out., type: list, elements: str, default: []}
 """
 
 RETURN = """
-image:
-  description: id, platform, layers, size and blobs of the image, as C(session_image_store) describes them.
-  type: dict
+folder: {description: Path of the folder on the builder., type: str}
+msg: {description: What was done., type: str}
 """
 
 # DOCKER_BUILDKIT is left alone on purpose: each engine's own default will do. Docker 20.10 takes its classic

@@ -1,5 +1,8 @@
 #!/usr/bin/python
-"""Ansible module: an image in MicroK8s' containerd, imported, proved and pinned."""
+"""Ansible module: an image in MicroK8s' containerd, imported, proved and pinned.
+
+The part on the node; the action of the same name, on the controller, runs it.
+"""
 
 from __future__ import annotations
 
@@ -23,30 +26,29 @@ from ansible.module_utils.session_image_layout import architecture, full_name
 
 DOCUMENTATION = """
 module: session_image_import
-short_description: Have an image in containerd, proved and pinned
+short_description: Carry an image from the controller's cache to a node, and import it
 description:
-  - Without I(id) it only looks.
-  - With it, the image is proved by reference, id and platform, and pinned; I(src) is imported before that,
-    and removed.
+  - Does nothing when the node has the image already, or has one of that name and the controller has none to
+    compare.
+  - Otherwise an archive without the layers that the node has is carried there and imported, or, when that
+    fails, one of the whole image. What was imported is proved by reference, id and platform, and pinned.
 options:
-  microk8s: {description: Path of the microk8s command., type: path, required: true}
+  microk8s: {description: Path of the microk8s command., type: str, required: true}
   reference: {description: "The image, as NAME:TAG.", type: str, required: true}
-  id: {description: Digest of the image's configuration., type: str, default: ""}
-  src: {description: "An archive of an OCI image layout, compressed by gzip.", type: path}
+  cache: {description: Folder of the controller's cache., type: path, required: true}
+  archive: {description: Where the archive is until it is carried., type: path, required: true}
+  folder:
+    description: >-
+      Folder for the archive, in the home of the user who connects. It goes with the archive when that is
+      imported.
+    type: str
+    required: true
+  force: {description: "Carry all of it, even when it is there.", type: bool, default: false}
 """
 
 RETURN = """
-installed: {description: Whether MicroK8s is installed., type: bool}
-architecture: {description: "The machine's architecture, as images name it.", type: str}
-ids:
-  description: Ids of the image that has the reference; none while it is not unpacked.
-  type: list
-  returned: without I(id)
-pinned: {description: Whether it is pinned., type: bool, returned: without I(id)}
-have:
-  description: Digests of the blobs that an archive for this node can leave out.
-  type: list
-  returned: without I(id)
+msg: {description: What was done., type: str}
+size: {description: Bytes of the archive., type: int, returned: when one was carried}
 """
 
 ARCHITECTURE = architecture(platform.machine())
@@ -114,6 +116,7 @@ class Node:
         if problem:
             self._module.fail_json(msg=f"ctr image import: {problem}")
         archive.unlink()
+        archive.parent.rmdir()
 
     def prove(self, image_id: str) -> None:
         """Compare reference, id and platform, or end the module."""
@@ -132,7 +135,7 @@ class Node:
 
 
 def main() -> None:
-    """Run the module."""
+    """Return what is there; or, with an id, import the archive at src, if any, prove the image and pin it."""
     module = AnsibleModule(
         argument_spec={
             "microk8s": {"type": "path", "required": True},

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -19,7 +18,6 @@ options:
   microk8s: {description: Path of the microk8s command., type: path, required: true}
   name: {description: Name of the images., type: str, required: true}
   kept: {description: "The image that stays, as NAME:TAG; empty for none.", type: str, default: ""}
-  leftover: {description: Folder that an interrupted import has left., type: path, required: true}
 """
 
 RETURN = """
@@ -34,22 +32,18 @@ def main() -> None:
             "microk8s": {"type": "path", "required": True},
             "name": {"type": "str", "required": True},
             "kept": {"type": "str", "default": ""},
-            "leftover": {"type": "path", "required": True},
         },
         supports_check_mode=True,
     )
-    ctr, leftover = [module.params["microk8s"], "ctr", "image"], Path(module.params["leftover"])
+    ctr = [module.params["microk8s"], "ctr", "image"]
     names: list[str] = []
     if Path(module.params["microk8s"]).exists():
         listing = module.run_command([*ctr, "ls"], check_rc=True)[1]
         tags = containerd_tags(listing, full_name(module.params["name"]))
         names = containerd_names(listing, [tag for tag in tags if tag != full_name(module.params["kept"])])
-    changed = bool(names) or leftover.exists()
-    if not module.check_mode:
-        if names:
-            module.run_command([*ctr, "rm", "--sync", *names], check_rc=True)
-        shutil.rmtree(leftover, ignore_errors=True)
-    module.exit_json(changed=changed, removed=names)
+    if names and not module.check_mode:
+        module.run_command([*ctr, "rm", "--sync", *names], check_rc=True)
+    module.exit_json(changed=bool(names), removed=names)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import json
 import shutil
 import tarfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -48,6 +48,15 @@ def architecture(machine: str) -> str:
 def full_name(reference: str) -> str:
     """Return the name under which containerd files an image that names no registry."""
     return f"docker.io/library/{reference}"
+
+
+def stands_on(layers: Sequence[str], base_layers: Sequence[str]) -> bool:
+    """Tell whether an image's layers, lowest first, begin with those of its base.
+
+    Both are digests of uncompressed layers, as `docker image inspect` and an image's configuration list them.
+    A base that is not known, without layers, contradicts nothing.
+    """
+    return list(layers[: len(base_layers)]) == list(base_layers)
 
 
 def digest_of(content: bytes) -> str:
@@ -211,8 +220,8 @@ class Layout:
                 shutil.rmtree(self._folder / "blobs", ignore_errors=True)
         return kept != entries
 
-    def pack(self, reference: str, arch: str, dest: Path, have: Collection[str]) -> None:
-        """Write the archive of an image without the layers in `have`.
+    def pack(self, reference: str, arch: str, dest: Path, have: Collection[str]) -> Json:
+        """Write the archive of an image without the layers in `have`, and return the image.
 
         Raises LayoutError when the image is not here, OSError when the disk fails.
         """
@@ -226,7 +235,7 @@ class Layout:
                             with path.open("rb") as stream:
                                 _add(archive, f"{BLOBS}/{path.name}", path.stat().st_size, stream)
                     _finish(archive, entry)
-                return
+                return image
         raise LayoutError(
             f"the controller has no whole {reference} for {arch}: "
             "no image builder of that architecture has made one"

@@ -212,7 +212,7 @@ def test_nothing_is_lost_when_the_controller_is_killed(
     settings = ("-e", f"session_server_build_context={edited_server}")
 
     def kill_and_start_again() -> None:
-        run_until(marker, "kill", *redeployment, *settings, inventory=THREE_HOSTS.inventory)
+        run_until(marker, "kill", *redeployment, *settings, grace=1.5, inventory=THREE_HOSTS.inventory)
         assert THREE_HOSTS.playbook(*redeployment, *settings).returncode == 0
 
     judge(150, kill_and_start_again)
@@ -222,8 +222,8 @@ def test_nothing_is_lost_when_the_controller_is_killed(
 
 def test_an_image_that_finds_no_room_is_brought_later(edited_server: Path) -> None:
     settings = ("-e", f"session_server_build_context={edited_server}")
-    folder = "/var/cache/singlethread-image-import"
-    small = f"mkdir -p {folder} && mount -t tmpfs -o size=4k tmpfs {folder}"
+    folder = "/home/lab/.singlethread-image-import"
+    small = f"install -d -o lab {folder} && mount -t tmpfs -o size=4k tmpfs {folder}"
     assert on(NODES[2], small).returncode == 0
     try:
         failed = THREE_HOSTS.playbook("playbooks/image.yml", *settings)

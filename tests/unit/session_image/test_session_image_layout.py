@@ -16,6 +16,7 @@ from roles.session_image.module_utils.session_image_layout import (
     Layout,
     LayoutError,
     architecture,
+    stands_on,
     write_saved,
 )
 
@@ -200,3 +201,21 @@ def test_an_image_is_for_one_architecture(tmp_path: Path, archive: Path, layout:
 )
 def test_machines_and_images_name_architectures_differently(machine: str, expected: str) -> None:
     assert architecture(machine) == expected
+
+
+@pytest.mark.parametrize(
+    ("layers", "base", "verdict"),
+    [
+        (["a", "b", "c"], ["a", "b"], True),
+        (["a", "b"], ["a", "b"], True),
+        (["a"], [], True),
+        (["x", "b", "c"], ["a", "b"], False),
+        (["b", "a", "c"], ["a"], False),
+        (["a"], ["a", "b"], False),
+        ([], ["a"], False),
+    ],
+)
+def test_an_image_stands_on_the_layers_it_begins_with(
+    layers: list[str], base: list[str], verdict: bool
+) -> None:
+    assert stands_on(layers, base) is verdict

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.session_image.module_utils.session_image_pack import pack
+from roles.session_image.plugin_utils.session_image_context import pack
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 #!/usr/bin/python
-"""Ansible module: whether the Docker engine answers, and what it knows of a base image."""
+"""Ansible module: whether the Docker engine answers, and what it knows of a base image.
+
+The part on the builder; the action of the same name, on the controller, runs it.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,21 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.session_image_layout import architecture
 
 DOCUMENTATION = """
-module: session_image_engine
-short_description: Look at a base image in the Docker engine
+module: session_image_look
+short_description: Look whether the controller has an image already, built upon the base that the engine has
 options:
   base: {description: The image that others are built upon., type: str, required: true}
+  reference: {description: "The image, as NAME:TAG.", type: str, required: true}
+  cache: {description: Folder of the controller's cache., type: path, required: true}
+  on_base: {description: Whether the image is to stand on that base., type: bool, default: true}
 """
 
 RETURN = """
 problem: {description: Why the engine does not answer; empty when it does., type: str}
-layers: {description: "Digests of the base's uncompressed layers, lowest first; none when it is not there."}
+layers: {description: "Digests of the base's uncompressed layers, lowest first; none without it.", type: list}
 architecture: {description: "The machine's architecture, as images name it.", type: str}
+good: {description: "Whether the controller has the image, whole and upon that base.", type: bool}
+blobs: {description: Digests of all whole blobs in the cache., type: list}
 """
 
 
