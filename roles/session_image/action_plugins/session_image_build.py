@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleError
 from ansible.module_utils.common.text.formatters import bytes_to_human
 
 # Modules find their role's shared code by themselves, actions do not.
@@ -49,26 +50,26 @@ class ActionModule(Carrier):
         options = self.validate_argument_spec(ON_THE_BUILDER | ON_THE_CONTROLLER)[1]
         reference, moving = options["reference"], Path(options["moving"])
         packages = Path(options["packages"]) if options["packages"] else None
-        context = moving / "context.tar.gz"
+        context, archive = moving / "context.tar.gz", moving / "image.tar.gz"
         folder = self.make_folder(options["folder"])
         dest = f"{folder}/image.tar.gz"
         try:
             pack(Path(options["context"]), options["files"], packages, options["folders"], context)
             arguments = {name: options[name] for name in ON_THE_BUILDER}
-            arguments |= {"context": self.put(context, folder), "dest": dest}
+            arguments |= {"context": self.put(context, f"{folder}/context.tar.gz"), "dest": dest}
             built: Json = self._execute_module("session_image_build", arguments, task_vars=task_vars)
             if built.get("failed"):
                 return built
             if not stands_on(built["image"]["layers"], options["base_layers"]):
                 problem = f"{reference} does not stand on {options['base']}"
-                return {"failed": True, "msg": f"{problem}: does its Dockerfile set BASE_IMAGE itself?"}
-            archive = self.fetch(dest, moving)
-            size = archive.stat().st_size
+                remedy = f"does {options['context']}/Dockerfile set BASE_IMAGE itself?"
+                return {"failed": True, "msg": f"{problem}: {remedy}"}
+            self.fetch(dest, archive)
+            moved = bytes_to_human(archive.stat().st_size)
             Layout(Path(options["cache"])).take(archive, reference)
-            archive.unlink()
         except (LayoutError, OSError) as error:
-            return {"failed": True, "msg": str(error)}
-        return built | {
-            "folder": folder,
-            "msg": f"{reference}: {bytes_to_human(size)} moved to the controller.",
-        }
+            raise AnsibleError(f"{reference} cannot be carried through {moving} on the controller") from error
+        finally:
+            for path in (context, archive):
+                path.unlink(missing_ok=True)
+        return {"changed": True, "folder": folder, "msg": f"{reference}: {moved} moved to the controller."}

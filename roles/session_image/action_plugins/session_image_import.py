@@ -10,6 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleError
 from ansible.module_utils.common.text.formatters import bytes_to_human
 
 # Modules find their role's shared code by themselves, actions do not.
@@ -36,48 +37,48 @@ class ActionModule(Carrier):
     def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:
         """Look at what the node has, and bring what it lacks."""
         super().run(tmp, task_vars)
+        assert task_vars is not None  # the base class has it optional, Ansible always gives it
         options = self.validate_argument_spec(ARGUMENTS)[1]
-        reference, host = options["reference"], (task_vars or {})["inventory_hostname"]
+        reference, host = options["reference"], task_vars["inventory_hostname"]
         node = self._on_node(options, task_vars)
         if node.get("failed"):
             return node
-        layout = Layout(Path(options["cache"]))
-        image = layout.images(reference).get(node["architecture"])
+        layout, architecture = Layout(Path(options["cache"])), node["architecture"]
+        image = layout.images(reference).get(architecture)
         ids, have = ([], []) if options["force"] else (node["ids"], node["have"])
         # With nothing on the controller to compare it with, an image of that name will do.
         if ids and (image is None or image["id"] in ids):
-            if not node["pinned"]:
-                node = self._on_node(options, task_vars, id=ids[0])
-            return node | {"msg": f"{reference} is on {host} already, nothing moved."}
+            pinned = node if node["pinned"] else self._on_node(options, task_vars, id=ids[0])
+            return {"msg": f"{reference} is on {host} already, nothing moved."} | pinned
         if self._task.check_mode:
             return {"changed": True, "msg": f"{reference} would be carried to {host} and imported."}
         if not node["installed"]:
             return {"failed": True, "msg": f"MicroK8s is not installed, {options['microk8s']} is missing"}
-        result = self._carry(options, layout, node["architecture"], have, task_vars)
+        result = self._carry(options, task_vars, layout, architecture, have)
         if result.get("failed") and have:
             # The kubelet may have removed an image, and with it a layer, since the node was looked at.
-            result = self._carry(options, layout, node["architecture"], [], task_vars)
-        if not result.get("failed"):
-            result["msg"] = f"{reference}: {bytes_to_human(result['size'])} moved to {host}."
+            warning = f"{host} gets all of {reference}, because a part of it failed: {result['msg']}"
+            result = self._carry(options, task_vars, layout, architecture, []) | {"warnings": [warning]}
         return result
 
     def _carry(
-        self, options: Json, layout: Layout, architecture: str, have: Collection[str], task_vars: Json | None
+        self, options: Json, task_vars: Json, layout: Layout, architecture: str, have: Collection[str]
     ) -> Json:
-        """Bring the node what it lacks of the image and have it imported; size is in the result, in bytes."""
-        archive = Path(options["archive"])
+        """Bring the node what it lacks of the image, and have it imported."""
+        reference, archive = options["reference"], Path(options["archive"])
         try:
             archive.parent.mkdir(parents=True, exist_ok=True)
-            image = layout.pack(options["reference"], architecture, archive, have)
-            size = archive.stat().st_size
-            src = self.put(archive, self.make_folder(options["folder"]))
+            image = layout.pack(reference, architecture, archive, have)
+            moved = bytes_to_human(archive.stat().st_size)
+            src = self.put(archive, f"{self.make_folder(options['folder'])}/image.tar.gz")
         except (LayoutError, OSError) as error:
-            return {"failed": True, "msg": str(error)}
+            raise AnsibleError(f"{reference} cannot be packed on the controller, as {archive}") from error
         finally:
             archive.unlink(missing_ok=True)
-        return self._on_node(options, task_vars, id=image["id"], src=src) | {"size": size}
+        result = self._on_node(options, task_vars, id=image["id"], src=src)
+        return {"msg": f"{reference}: {moved} moved to {task_vars['inventory_hostname']}."} | result
 
-    def _on_node(self, options: Json, task_vars: Json | None, **further: str) -> Json:
+    def _on_node(self, options: Json, task_vars: Json, **further: str) -> Json:
         """Run the module of the same name."""
         arguments = {"microk8s": options["microk8s"], "reference": options["reference"], **further}
         result: Json = self._execute_module("session_image_import", arguments, task_vars=task_vars)

@@ -48,7 +48,6 @@ options:
 
 RETURN = """
 msg: {description: What was done., type: str}
-size: {description: Bytes of the archive., type: int, returned: when one was carried}
 """
 
 ARCHITECTURE = architecture(platform.machine())
@@ -115,8 +114,7 @@ class Node:
         problem = feed(archive, [*self._ctr, "image", "import", "-"])
         if problem:
             self._module.fail_json(msg=f"ctr image import: {problem}")
-        archive.unlink()
-        archive.parent.rmdir()
+        shutil.rmtree(archive.parent, ignore_errors=True)
 
     def prove(self, image_id: str) -> None:
         """Compare reference, id and platform, or end the module."""

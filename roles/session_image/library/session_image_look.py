@@ -26,7 +26,6 @@ options:
 RETURN = """
 problem: {description: Why the engine does not answer; empty when it does., type: str}
 layers: {description: "Digests of the base's uncompressed layers, lowest first; none without it.", type: list}
-architecture: {description: "The machine's architecture, as images name it.", type: str}
 good: {description: "Whether the controller has the image, whole and upon that base.", type: bool}
 blobs: {description: Digests of all whole blobs in the cache., type: list}
 """

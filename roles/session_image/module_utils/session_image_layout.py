@@ -142,14 +142,12 @@ def _finish(archive: tarfile.TarFile, entry: Json) -> None:
 
 
 def _image(entry: Json, manifest: Json, config: Json) -> Json:
-    """Describe an image as the modules return it."""
-    parts = [entry, manifest["config"], *manifest["layers"]]
+    """Describe an image: digests of its configuration (id), uncompressed layers and blobs; its platform."""
     return {
         "id": manifest["config"]["digest"],
         "platform": f"{config['os']}/{config['architecture']}",
         "layers": config["rootfs"]["diff_ids"],
-        "size": sum(part["size"] for part in parts),
-        "blobs": [part["digest"] for part in parts],
+        "blobs": [part["digest"] for part in (entry, manifest["config"], *manifest["layers"])],
     }
 
 

@@ -13,8 +13,8 @@ class Carrier(ActionBase):  # type: ignore[misc]  # Ansible ships no types
     """An action with a folder of its own on the host.
 
     It belongs to the user who connects, as whom files are transferred; with become, an archive would go
-    through memory. Its name is fixed, so that an interrupted run leaves nothing that the next does not clean
-    up; and it is not below /tmp, which may be memory.
+    through memory. Its name is fixed, so that what an interrupted run has left goes with the next build or
+    import, or with the removal; and it is not below /tmp, which may be memory.
     """
 
     def make_folder(self, name: str) -> str:
@@ -29,14 +29,11 @@ class Carrier(ActionBase):  # type: ignore[misc]  # Ansible ships no types
             )
         return str(done["stdout"].splitlines()[-1])
 
-    def put(self, source: Path, folder: str) -> str:
-        """Copy a file into the folder, and return its path there; raises AnsibleError when that fails."""
-        path = f"{folder}/{source.name}"
+    def put(self, source: Path, path: str) -> str:
+        """Copy a file to a path on the host, and return that; raises AnsibleError when that fails."""
         self._connection.put_file(str(source), path)
         return path
 
-    def fetch(self, path: str, folder: Path) -> Path:
-        """Copy a file into a folder of the controller, and return its path; raises AnsibleError likewise."""
-        dest = folder / path.rpartition("/")[2]
+    def fetch(self, path: str, dest: Path) -> None:
+        """Copy a file from a path on the host; raises AnsibleError when that fails."""
         self._connection.fetch_file(path, str(dest))
-        return dest
