@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-INVENTORY ?= inventory/lab
+# As for Ansible itself: export ANSIBLE_INVENTORY once, and every command means your hosts.
+INVENTORY ?= $(or $(ANSIBLE_INVENTORY),inventory/lab)
 LAB_HOSTS ?= 1
 ARGS ?=
 export LAB_HOSTS
@@ -34,12 +35,28 @@ setup: .venv/.ready ## Make the Python environment in .venv (installs python3-ve
 run: setup $(LAB) ## Run everything: cluster, image, deployment, measurement, report
 	$(PLAYBOOK) playbooks/full_run.yml $(ARGS)
 
+.PHONY: preflight
+preflight: setup $(LAB) ## Check settings and hosts; changes nothing
+	$(PLAYBOOK) playbooks/preflight.yml $(ARGS)
+
+.PHONY: deploy
+deploy: setup $(LAB) ## Everything but the measurement: cluster, image, deployment; tells where sessions connect
+	$(PLAYBOOK) $(addprefix playbooks/,preflight.yml cluster.yml image.yml deploy.yml) $(ARGS)
+
+.PHONY: measure
+measure: setup ## Measure and report what is deployed
+	$(PLAYBOOK) playbooks/measure.yml playbooks/report.yml $(ARGS)
+
+.PHONY: upgrade
+upgrade: setup ## Bring MicroK8s to the channel or the files that are set, one node at a time
+	$(PLAYBOOK) playbooks/upgrade.yml $(ARGS)
+
 .PHONY: redeploy
 redeploy: setup ## After an edit of files/server: new image, rollout, one short measurement
 	$(PLAYBOOK) playbooks/redeploy.yml $(ARGS)
 
 .PHONY: compare
-compare: setup $(LAB) ## Compare all dispatches over several request orders; ARGS="-e session_client_run=RUN" goes on with a run
+compare: setup $(LAB) ## Compare all dispatches over several request orders; -e session_client_run=RUN in ARGS goes on with a run
 	$(PLAYBOOK) playbooks/compare.yml $(ARGS)
 
 .PHONY: reset
@@ -67,7 +84,7 @@ test-fast: lint ## Lint, unit and render tests: no lab needed
 .PHONY: test
 test: lint ## Every test but the faults: lint, unit, render, then the lab: full run, second run, redeploy, reset, three hosts
 	$(PYTEST_FAST)
-	$(MAKE) lab LAB_HOSTS=$(TEST_HOSTS)
+	$(MAKE) lab LAB_HOSTS=$(TEST_HOSTS) ARGS=
 	$(PYTEST_LAB) $(ARGS)
 	$(PYTEST_QUIET)
 

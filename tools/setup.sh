@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv: the newest python3 from 3.11 on that the machine has, requirements pinned by hash, the client.
+# Makes .venv: a python3 from 3.11 to 3.13, requirements pinned by hash, the client.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,6 +25,7 @@ apt_install() {
 
 python=$(find_python)
 if [ -z "$python" ]; then
+  echo "setup: no python3 from 3.11 to 3.13 here, installing 3.11"
   apt_install python3.11 python3.11-venv # Ubuntu 22.04 has it beside its 3.10
   python=python3.11
 fi

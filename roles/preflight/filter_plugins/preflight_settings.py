@@ -73,9 +73,7 @@ def _server_problems(settings: Mapping[str, Any]) -> list[str]:
 def _workload_problems(workload: Any, command: Any) -> list[str]:
     example = '["/opt/program", "{request}"]'
     problem = ""
-    if workload not in ("sleep", "command", "own"):
-        problem = f"session_server_workload is {workload!r}. Set it to sleep, command or own."
-    elif isinstance(command, str) or not isinstance(command, Sequence):
+    if isinstance(command, str) or not isinstance(command, Sequence):
         problem = f"session_server_command is {command!r}. No shell splits it: make it a list, {example}."
     elif workload == "command" and not command:
         problem = f"session_server_workload is command. Set session_server_command to a program: {example}."
@@ -133,22 +131,12 @@ def _session_problems(settings: Mapping[str, Any]) -> list[str]:
 
 
 def _snap_problems(source: Any, files: Sequence[Any]) -> list[str]:
-    if source not in ("store", "files"):
-        return [f"microk8s_source is {source!r}. Set it to store or files."]
-    if source == "store":
+    names = [entry.get("name") for entry in files if isinstance(entry, Mapping)]
+    if source != "files" or "microk8s" in names:
         return []
-    problems = [
-        f"Entry {number} of microk8s_files needs path and name; it is {entry!r}. Write it as "
-        f"{{path: /srv/snaps/core22.snap, name: core22}}."
-        for number, entry in enumerate(files, 1)
-        if not (isinstance(entry, Mapping) and entry.get("path") and entry.get("name"))
-    ]
-    if not problems and "microk8s" not in [entry["name"] for entry in files]:
-        problems.append(
-            "microk8s_source is files, but microk8s_files lists no snap named microk8s. "
-            "List the base snaps and microk8s, or set microk8s_source to store."
-        )
-    return problems
+    problem = "microk8s_source is files, but microk8s_files lists no snap named microk8s."
+    remedy = "as {path: /srv/snaps/core22.snap, name: core22}, or set microk8s_source to store."
+    return [f"{problem} List the base snaps and microk8s {remedy}"]
 
 
 def _listed(value: Any) -> list[Any]:

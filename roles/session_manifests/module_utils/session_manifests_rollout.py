@@ -112,7 +112,7 @@ def rollout_remedy(deployment: Object | None, pods: Sequence[Object], settings: 
     if "crash" in kinds:
         return (
             f"The program ends by itself; its log says why. Mend it or the {settings}_* settings, then: "
-            "ansible-playbook playbooks/redeploy.yml"
+            "ansible-playbook playbooks/image.yml playbooks/deploy.yml"
         )
     leaving = sorted(_name(pod) for pod in pods if pod["metadata"].get("deletionTimestamp"))
     if leaving:

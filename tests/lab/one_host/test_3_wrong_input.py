@@ -40,6 +40,8 @@ def spoilt(on_node: OnNode) -> Spoilt:
                 "session_client_sizes": [2, -3],
                 "session_client_time_scale": 0,
                 "microk8s_source": "shop",
+                "session_queue_order": "longest-first",
+                "session_client_retrys": 3,
             },
             [
                 ("session_server_replicas is 0", "1 or more"),
@@ -47,7 +49,9 @@ def spoilt(on_node: OnNode) -> Spoilt:
                 ("'telepathy'", "nodeport"),
                 ("session_client_sizes holds -3", "above 0"),
                 ("session_client_time_scale is 0", "above 0"),
-                ("'shop'", "store or files"),
+                ("shop", "store, files"),
+                ("longest-first", "longest_first"),
+                ("no setting session_client_retrys", "session_client_retries"),
             ],
         ),
         (

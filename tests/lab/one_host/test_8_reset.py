@@ -7,6 +7,19 @@ import pytest
 from tests.lab.harness import INVENTORY, OnNode, Outcome, Playbook
 
 
+def test_a_microk8s_that_was_there_before_stays(deployed: None, playbook: Playbook, on_node: OnNode) -> None:
+    note = "/var/lib/k8s-session-balancing/installed-microk8s"
+    assert on_node(f"mv {note} /root/note").returncode == 0
+    try:
+        done = playbook("playbooks/reset.yml", "-e", "confirm=true")
+    finally:
+        assert on_node(f"mv /root/note {note}").returncode == 0
+    assert done.returncode == 0
+    assert "MicroK8s was on lab1 before" in done.output
+    assert on_node("/snap/bin/microk8s status").returncode == 0
+    assert "sessions" not in on_node("/snap/bin/microk8s kubectl get namespaces").stdout
+
+
 @pytest.fixture(scope="module")
 def reset(deployed: None, playbook: Playbook) -> Outcome:
     done = playbook("playbooks/reset.yml", "-e", "confirm=true")

@@ -232,4 +232,5 @@ def test_an_image_that_finds_no_room_is_brought_later(edited_server: Path) -> No
     assert failed.returncode != 0
     assert f"could not be imported on {NODES[2]}" in failed.output
     assert "df -h" in failed.output
+    assert "undefined" not in failed.output
     assert THREE_HOSTS.playbook("playbooks/image.yml", *settings).returncode == 0

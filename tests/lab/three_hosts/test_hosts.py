@@ -43,6 +43,18 @@ def test_a_second_run_changes_nothing_and_makes_no_token(joined: Outcome) -> Non
     assert [secret for secret in secrets if secret in joined.output + again.output] == []
 
 
+def test_one_host_that_cannot_be_used_stops_the_run(joined: Outcome) -> None:
+    assert on(NODES[2], "mv /etc/sudoers.d/lab /root/sudoers-lab").returncode == 0
+    try:
+        done = THREE_HOSTS.playbook("playbooks/full_run.yml", *SHORT_RUN)
+    finally:
+        assert on(NODES[2], "mv /root/sudoers-lab /etc/sudoers.d/lab").returncode == 0
+    assert done.returncode != 0
+    assert f"{NODES[2]} cannot be used" in done.output
+    assert set(done.changed.values()) == {0}
+    assert "PLAY [Install MicroK8s]" not in done.output
+
+
 @pytest.mark.parametrize("node", NODES)
 def test_each_node_has_the_image_and_a_pod(joined: Outcome, node: str) -> None:
     image = THREE_HOSTS.kubectl(

@@ -200,7 +200,7 @@ def test_the_report_of_many_pods_stays_short() -> None:
     ("pods", "command"),
     [
         ([waiting("a", "ErrImageNeverPull")], "playbooks/image.yml playbooks/deploy.yml"),
-        ([waiting("a", "CrashLoopBackOff", restarts=5)], "playbooks/redeploy.yml"),
+        ([waiting("a", "CrashLoopBackOff", restarts=5)], "session_queue_* settings"),
         ([unschedulable("a")], "session_queue_cpu_request"),
         ([pod("b", leaving=True), pod("a", leaving=True)], "kubectl -n sessions delete pod a b --force"),
         # Where every core is taken, a new pod waits for one that ends its session.
