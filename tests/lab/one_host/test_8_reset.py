@@ -15,7 +15,7 @@ def test_a_microk8s_that_was_there_before_stays(deployed: None, playbook: Playbo
     finally:
         assert on_node(f"mv /root/note {note}").returncode == 0
     assert done.returncode == 0
-    assert "MicroK8s was on lab1 before" in done.output
+    assert "MicroK8s stays on lab1" in done.output
     assert on_node("/snap/bin/microk8s status").returncode == 0
     assert "sessions" not in on_node("/snap/bin/microk8s kubectl get namespaces").stdout
 
