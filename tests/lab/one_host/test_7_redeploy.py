@@ -3,9 +3,32 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
-from tests.lab.harness import KUBECTL, ROOT, SHORT_RUN, OnNode, Playbook, server_pods
+from tests.lab.cluster import Cluster
+from tests.lab.harness import KUBECTL, ROOT, SHORT_RUN, OnNode, Playbook, server_pods, start
+
+
+def test_an_api_server_that_is_away_for_a_moment_is_waited_for(
+    ordinary_server: None, cluster: Cluster, on_node: OnNode
+) -> None:
+    away = "iptables {} INPUT -p tcp --dport 16443 -j REJECT --reject-with tcp-reset"
+    process = start("playbooks/deploy.yml", inventory=cluster.inventory)
+    assert process.stdout is not None
+    output = ""
+    for line in process.stdout:
+        output += line
+        if "TASK [session_manifests : Note what is there" in line:
+            break
+    try:
+        assert on_node(away.format("-I")).returncode == 0
+        time.sleep(8)
+    finally:
+        assert on_node(away.format("-D")).returncode == 0
+    output += process.communicate(timeout=300)[0]
+    assert process.returncode == 0, output
+    assert "RETRYING: [localhost]: Apply the manifests" in output
 
 
 def test_a_changed_line_is_in_every_pod_and_the_old_image_is_gone(
