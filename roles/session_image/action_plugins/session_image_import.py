@@ -31,6 +31,11 @@ ARGUMENTS = {
 }
 
 
+def said(result: Json, what: str) -> Json:
+    """Return a module's result with what was done; one that failed as it is, perhaps without a message."""
+    return result if result.get("failed") else result | {"msg": what}
+
+
 class ActionModule(Carrier):
     """What Ansible calls."""
 
@@ -49,7 +54,7 @@ class ActionModule(Carrier):
         # With nothing on the controller to compare it with, an image of that name will do.
         if ids and (image is None or image["id"] in ids):
             pinned = node if node["pinned"] else self._on_node(options, task_vars, id=ids[0])
-            return {"msg": f"{reference} is on {host} already, nothing moved."} | pinned
+            return said(pinned, f"{reference} is on {host} already, nothing moved.")
         if self._task.check_mode:
             return {"changed": True, "msg": f"{reference} would be carried to {host} and imported."}
         if not node["installed"]:
@@ -57,7 +62,9 @@ class ActionModule(Carrier):
         result = self._carry(options, task_vars, layout, architecture, have)
         if result.get("failed") and have:
             # The kubelet may have removed an image, and with it a layer, since the node was looked at.
-            warning = f"{host} gets all of {reference}, because a part of it failed: {result['msg']}"
+            warning = (
+                f"{host} gets all of {reference}, because a part of it failed: {result.get('msg', 'a crash')}"
+            )
             result = self._carry(options, task_vars, layout, architecture, []) | {"warnings": [warning]}
         return result
 
@@ -76,7 +83,7 @@ class ActionModule(Carrier):
         finally:
             archive.unlink(missing_ok=True)
         result = self._on_node(options, task_vars, id=image["id"], src=src)
-        return {"msg": f"{reference}: {moved} moved to {task_vars['inventory_hostname']}."} | result
+        return said(result, f"{reference}: {moved} moved to {task_vars['inventory_hostname']}.")
 
     def _on_node(self, options: Json, task_vars: Json, **further: str) -> Json:
         """Run the module of the same name."""

@@ -159,6 +159,13 @@ def test_all_of_it_is_not_tried_twice(image: Result, act: Act) -> None:
     assert len(action.carried) == 1
 
 
+def test_a_crash_is_not_told_as_something_done(image: Result, act: Act) -> None:
+    crash = {"failed": True, "exception": "(traceback unavailable)"}
+    _, result = act(crash, crash, have=[digest_of(LAYER)])
+    assert result["failed"]
+    assert "msg" not in result
+
+
 @pytest.mark.parametrize("installed", [True, False])
 def test_a_check_moves_nothing(image: Result, act: Act, installed: bool) -> None:
     action, result = act(check=True, installed=installed)
