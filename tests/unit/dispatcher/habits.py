@@ -1,10 +1,10 @@
 """A pod with the habits of an old server: one thread, one connection at a time, and one of these ways.
 
 `read_to_end` (answers when the stream has ended), `reset_unread` (reads 4 bytes, answers and closes with the
-rest unread, which makes the kernel reset), `reset_linger` (answers and resets), `close_at_first` (accepts and
+rest unread, so the kernel resets), `reset_linger` (answers and resets), `close_at_first` (accepts and
 closes for `--seconds`, then answers), `urgent` (a byte of urgent data within its answer), `mute` (works and
-answers nothing), `die_on_empty` (ends when a connection brings nothing), `watch` (works for `--seconds` unless
-its client resets). Log lines: event (listening, empty, open, close, reset), bytes, time (monotonic).
+answers nothing), `die_on_empty` (ends when a connection brings nothing), `watch` (works for `--seconds`
+unless its client resets). Log lines: event (listening, empty, open, close, reset), bytes, time (monotonic).
 """
 
 from __future__ import annotations
