@@ -48,7 +48,7 @@ def _run_by(program: str) -> tuple[str, str]:
             if content[:4] == b"\x7fELF":
                 remedy = "put this loader and the program's libraries into the image, or link it with -static"
                 return _loader(content).decode(errors="replace"), remedy
-    except (OSError, ValueError, IndexError, struct.error):
+    except (OSError, ValueError, IndexError, OverflowError, struct.error):
         pass  # it cannot be read, or is empty or cut
     return "", ""
 
