@@ -170,7 +170,7 @@ def test_what_comes_behind_the_request_is_refused_after_a_program_that_is_to_fin
     shell: Run, tmp_path: Path
 ) -> None:
     finished = tmp_path / "finished"
-    server = shell(f"sleep 0.5; echo x > {finished}", "--on-disconnect", "finish")
+    server = shell(f"sleep 1; echo x > {finished}", "--on-disconnect", "finish")
     with server.connect() as client:
         client.sendall(b"one\n")
         time.sleep(0.2)
@@ -180,7 +180,7 @@ def test_what_comes_behind_the_request_is_refused_after_a_program_that_is_to_fin
 
 
 def test_a_newline_behind_the_silence_that_has_ended_a_request_is_only_late(shell: Run) -> None:
-    server = shell("sleep 0.5; echo done")
+    server = shell("sleep 1; echo done")
     with server.connect() as client:
         client.sendall(b"one")
         time.sleep(0.2)
