@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import resource
@@ -37,7 +38,7 @@ WARN_AFTER = 10.0
 """How long a probe may go unanswered until the log says so."""
 PAUSE = 0.1
 """How long nothing is accepted or bound after the system had no descriptor or memory left."""
-TELL_AFTER = 0.1
+TELL_AFTER = 0.5
 """How long a pod whose client has gone may take to show that it handles several connections (orphan.py)."""
 TAKEN_EVERY = 0.02
 """Seconds between two looks at whether a client has got what there is of a reply that broke off."""
@@ -376,7 +377,10 @@ class Dispatcher:
         """Take over a pod whose client has gone."""
         pod = relay.pod
         assert pod is not None, "only a session with a pod can leave one"
-        probe = self._open_probe(pod) if self.settings.probe else None
+        probe = None
+        if self.settings.probe:
+            with contextlib.suppress(OSError):  # it takes no connection: its end is waited for
+                probe = self._open_probe(pod)
         self._orphans[pod] = orphan = Orphan(self, pod, side, probe)
         self._orphaned.start(orphan, self.loop.now)
 
@@ -403,18 +407,15 @@ class Dispatcher:
         self._orphans.pop(orphan.pod, None)
 
     def _probe(self, pod: Pod[Relay]) -> None:
-        probe = self._open_probe(pod)
-        if probe is not None:
-            self._probes[pod] = probe
-
-    def _open_probe(self, pod: Pod[Relay]) -> Probe | None:
-        """Connect to a pod; None when that failed at once, and is reported."""
         try:
-            probe = Probe(self.loop, self.open_socket(pod.family), pod, self._probed)
-            probe.dial(pod.sockaddr)
+            self._probes[pod] = self._open_probe(pod)
         except OSError as error:
             self._judge(pod, reason_of(error))
-            return None
+
+    def _open_probe(self, pod: Pod[Relay]) -> Probe:
+        """Connect to a pod; raises OSError when that fails at once."""
+        probe = Probe(self.loop, self.open_socket(pod.family), pod, self._probed)
+        probe.dial(pod.sockaddr)
         self._probe_connecting.start(probe, self.loop.now)
         self._probe_unanswered.start(probe, self.loop.now)
         return probe

@@ -457,7 +457,9 @@ def test_silent_clients_make_room_for_others_when_descriptors_run_out(lab: Lab) 
         client.socket.close()
 
 
-@pytest.mark.parametrize("place", ["Relay._measure", "Relay.reply_came", "Relay._dial", "Relay.end_input_when_complete"])
+@pytest.mark.parametrize(
+    "place", ["Relay._measure", "Relay.reply_came", "Relay._dial", "Relay.end_input_when_complete"]
+)
 def test_exception_in_a_session_ends_that_session_and_nothing_else(lab: Lab, place: str) -> None:
     patch = (
         "from dispatcher.relay import Relay\n"
