@@ -124,10 +124,9 @@ def test_a_queue_leaves_no_pod_idle_and_its_log_says_so(bench: Bench) -> None:
     entry = bench.record("queue", "queue", 3, "--logs", bench.logs)
     summary = entry["summary"]
     assert summary["source"] == "logs"
-    # Seven times a pod is handed on, here on a busy machine. The 50 ms of listening on are service, but for
-    # what the clocks differ by.
+    # Seven times a pod is handed on, here on a busy machine.
     assert summary["idle_while_queued"] <= 7 * 0.05
-    assert 0.04 <= summary["overhead"] <= 0.2
+    assert 0 <= summary["overhead"] <= 0.2
     assert [(clock["log"], clock["sessions"]) for clock in entry["clocks"]] == [("pods", 10), ("queue", 10)]
     assert all(abs(clock["ahead"]) < 0.1 > clock["agreement"] for clock in entry["clocks"])
     intervals = bench.intervals("queue")

@@ -348,7 +348,7 @@ def test_a_program_gets_no_file_of_the_servers(run: Run) -> None:
 
 
 def test_a_signal_lets_the_program_finish(run: Run) -> None:
-    server = run("sh", "-c", "sleep 1; echo done")
+    server = run("sh", "-c", "sleep 3; echo done")
     with server.connect() as client:
         client.sendall(b"x\n")
         eventually(lambda: not is_killed(server), "the program runs")
