@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible.module_utils.session_manifests_api import MISSING_LIBRARY, cluster_module, connect, items
+from ansible.module_utils.session_manifests_api import MISSING_LIBRARY, NAMED, cluster_module, connect, items
 from ansible.module_utils.session_manifests_hosts import connects
 from ansible.module_utils.session_manifests_rollout import (
     MOST_PODS,
@@ -110,6 +110,7 @@ def main() -> None:
         "unreachable": {"type": "str", "required": True},
     }
     module = cluster_module(
+        **NAMED,
         timeout={"type": "int", "default": 300},
         settings={"type": "str", "required": True},
         address={"type": "dict", "options": options},
