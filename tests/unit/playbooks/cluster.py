@@ -58,6 +58,8 @@ def microk8s(folder: Path, images: Sequence[str]) -> Path:
     ]
     (folder / "listing").write_text("\n".join(["REF TYPE DIGEST SIZE PLATFORMS LABELS", *rows, ""]))
     command = folder / "microk8s"
-    command.write_text(f'#!/bin/sh\n[ "$3" = ls ] && exec cat {folder}/listing\necho "$@" >> {folder}/removed\n')
+    command.write_text(
+        f'#!/bin/sh\n[ "$3" = ls ] && exec cat {folder}/listing\necho "$@" >> {folder}/removed\n'
+    )
     command.chmod(0o755)
     return command
