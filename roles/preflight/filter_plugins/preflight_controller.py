@@ -55,8 +55,8 @@ def controller_problems(
         )
     if seen["missing_collections"]:
         problems.append(
-            f"The controller lacks the Ansible collections {', '.join(seen['missing_collections'])}. Run make "
-            f"setup and use .venv/bin/ansible-playbook."
+            f"The controller lacks the Ansible collections {', '.join(seen['missing_collections'])}. Run "
+            f"make setup and use .venv/bin/ansible-playbook."
         )
     problems += _python_problems(ran)
     problems += [
@@ -87,10 +87,11 @@ def _python_problems(ran: Mapping[str, Any]) -> list[str]:
         what += f"{', '.join(ran['missing'])}."
     else:
         return []
-    return [
-        f"{what} Run make setup and use .venv/bin/ansible-playbook; an ansible_python_interpreter for your hosts "
-        f"belongs into the inventory, beside these hosts, not on the command line (-e), where it is localhost's too."
-    ]
+    remedy = (
+        "Run make setup and use .venv/bin/ansible-playbook. An ansible_python_interpreter for your hosts belongs "
+        "beside them in the inventory; on the command line (-e) it is localhost's, too."
+    )
+    return [f"{what} {remedy}"]
 
 
 def _version(text: str) -> tuple[int, ...]:

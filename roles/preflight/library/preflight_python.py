@@ -12,7 +12,11 @@ DOCUMENTATION = r"""
 module: preflight_python
 short_description: Tell which Python runs modules, and what it lacks
 options:
-  libraries: {description: Names of the libraries that other modules need., type: list, elements: str, required: true}
+  libraries:
+    description: Names of the libraries that other modules need.
+    type: list
+    elements: str
+    required: true
 """
 
 RETURN = r"""

@@ -17,7 +17,11 @@ description:
 options:
   microk8s: {description: Path of the microk8s command., type: path, required: true}
   name: {description: Name of the images., type: str, required: true}
-  kept: {description: "The images that stay, as NAME:TAG or with their registry.", type: list, elements: str, default: []}
+  kept:
+    description: The images that stay, as NAME:TAG or with their registry.
+    type: list
+    elements: str
+    default: []
 """
 
 RETURN = """

@@ -1,4 +1,4 @@
-"""Images leave a node only when no pod of the cluster uses them: the roles, a real HTTP server, a played node."""
+"""Images leave a node only when no pod of the cluster uses them: a real HTTP server, a played node."""
 
 from __future__ import annotations
 
