@@ -88,8 +88,8 @@ def _python_problems(ran: Mapping[str, Any]) -> list[str]:
     else:
         return []
     remedy = (
-        "Run make setup and use .venv/bin/ansible-playbook. An ansible_python_interpreter for your hosts belongs "
-        "beside them in the inventory; on the command line (-e) it is localhost's, too."
+        "Run make setup and use .venv/bin/ansible-playbook. An ansible_python_interpreter for your hosts "
+        "belongs beside them in the inventory; on the command line (-e) it is localhost's, too."
     )
     return [f"{what} {remedy}"]
 

@@ -164,8 +164,9 @@ def rollout_remedy(
         )
     if "sandbox" in kinds:
         pod = next(pod for pod in pods if stuck.get(_name(pod)) == "sandbox")
+        image = _missing_sandbox_image(events)[_name(pod)]
         return (
-            f"{pod['spec'].get('nodeName', 'A node')} lacks {_missing_sandbox_image(events)[_name(pod)]}, which "
+            f"{pod['spec'].get('nodeName', 'A node')} lacks {image}, which "
             "every pod needs besides its own image, and cannot pull it. Kubernetes removes it when a disk is "
             "full. Give the node a way to that registry, or bring an archive of the image there: "
             "/snap/bin/microk8s ctr image import ARCHIVE. "
