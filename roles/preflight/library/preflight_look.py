@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -36,6 +37,10 @@ options:
     description: Name of the snap that is to be installed.
     type: str
     required: true
+  sample:
+    description: A small file that everybody may read, whose digest is wanted.
+    type: path
+    required: true
   ask_store:
     description: Whether to see if snapd reaches the snap store, where the snap is not installed.
     type: bool
@@ -48,6 +53,7 @@ EXAMPLES = r"""
   preflight_look:
     ports: [16443, 10250]
     snap: microk8s
+    sample: /etc/os-release
   register: seen
 """
 
@@ -106,6 +112,14 @@ def text(path: Path) -> str:
     """Read a small file, "" when it cannot be read."""
     try:
         return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a small file, "" when it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return ""
 
@@ -211,6 +225,7 @@ def main() -> None:
             "ports": {"type": "list", "elements": "int", "default": []},
             "folder": {"type": "path", "default": "/var"},
             "snap": {"type": "str", "required": True},
+            "sample": {"type": "path", "required": True},
             "ask_store": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -230,6 +245,7 @@ def main() -> None:
         "disk_free_mb": free_mb(module.params["folder"]),
         "cgroup_v2": Path("/sys/fs/cgroup/cgroup.controllers").exists(),
         "ports": ports,
+        "sample": digest(Path(module.params["sample"])),
         "docker": docker(),
         "snapd": snapd(module.params["snap"], ask_store=module.params["ask_store"]),
         "epoch": time.time(),  # last, as near as can be to the controller's own reading
