@@ -12,13 +12,20 @@ from ansible.errors import AnsibleError
 from roles.session_image.plugin_utils.session_image_carrier import Carrier
 
 
+class Action(Carrier):
+    """An action that does nothing by itself."""
+
+    def run(self, *_: object) -> dict[str, object]:
+        return {}
+
+
 def carrier(prints: bytes) -> Carrier:
     """An action on a host that prints before each file that it sends."""
 
     def fetch_file(path: str, dest: str) -> None:
         Path(dest).write_bytes(prints + Path(path).read_bytes())
 
-    return Carrier(SimpleNamespace(), SimpleNamespace(fetch_file=fetch_file), None, None, None)
+    return Action(SimpleNamespace(), SimpleNamespace(fetch_file=fetch_file), None, None, None)
 
 
 def test_what_a_login_script_prints_is_no_image(tmp_path: Path) -> None:
