@@ -57,8 +57,8 @@ def peer_problems(blocked: Iterable[Mapping[str, Any]], mine: str) -> list[str]:
         )
         problems.append(
             f"This host does not get through to {name} ({address}) at {', '.join(named)}: {reason}. The "
-            f"nodes of a cluster need these ports of each other. Open them in the firewall between the two; with "
-            f"ufw, on {name}: {rules}"
+            f"nodes of a cluster need these ports of each other. Open them in the firewall between the two; "
+            f"with ufw, on {name}: {rules}"
         )
     return problems
 
@@ -71,7 +71,7 @@ def peer_warnings(blocked: Iterable[Mapping[str, Any]], has_snap: Iterable[str])
     where = ", ".join(f"{one['name']} ({one['address']})" for one in silent)
     message = (
         f"Nothing came back from {where} at 4789/udp, through which pods of different hosts reach each "
-        f"other. If a firewall lies between, open that port; otherwise sessions to pods on that host will hang."
+        f"other. If a firewall lies between, open that port; or else sessions to pods on that host will hang."
     )
     return [message]
 
