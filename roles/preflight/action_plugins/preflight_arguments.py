@@ -108,7 +108,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
                 given[name] = resolved(self._templar.template(task_vars[name]))
         problems = name_problems(task_vars, [*options, *arguments["others"]])
         if arguments["wiring"]:
-            wired = options.keys() & self._loader.load_from_file(arguments["wiring"]).keys()
+            wired = self._loader.load_from_file(arguments["wiring"])
             problems += wiring_problems(self._inventory_names(), wired)
         return {"changed": False, "problems": problems + value_problems(given, options)}
 

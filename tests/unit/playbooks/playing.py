@@ -20,11 +20,11 @@ def write_inventory(folder: Path, **changes: Any) -> Path:
     `changes` are further keys of the group `all`.
     """
     folder.mkdir(exist_ok=True)
-    groups = {
+    groups: dict[str, Any] = {
         "control_plane": {"hosts": {"node1": {}}},
         "workers": {"hosts": {"node2": {}, "node3": {}}},
     }
-    content = {
+    content: dict[str, Any] = {
         "all": {"vars": {"ansible_connection": "local"}, "children": groups} | changes,
     }
     (folder / "hosts.yml").write_text(json.dumps(content))

@@ -127,6 +127,7 @@ WIRED = [
     "session_server_reserve",
     "session_haproxy_namespace",
     "session_image_builder",
+    "bundle_namespace",
 ]
 """Settings that the playbooks set, each in another place of the test's inventory."""
 
@@ -141,7 +142,7 @@ def test_what_the_playbooks_set_is_refused_wherever_an_inventory_has_it(tmp_path
     for name in ("group_vars/all", "host_vars"):
         (inventory / name).mkdir(parents=True)
     (inventory / "group_vars/all/mine.yml").write_text(
-        "session_queue_service: mine\nsession_queue_port: 5502\n"
+        "session_queue_service: mine\nsession_queue_port: 5502\nbundle_namespace: mine\n"
     )
     (inventory / "host_vars/node3.yml").write_text("session_haproxy_namespace: mine\n")
     (inventory / "host_vars/localhost.yml").write_text("session_image_builder: mine\n")
