@@ -9,6 +9,10 @@ LAB_HOSTS ?= 1
 ARGS ?=
 export LAB_HOSTS
 
+# What Ansible needs of its environment, whatever that of the user says. It ignores an ansible.cfg in a folder that all may write to.
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export LC_ALL := C.UTF-8
+
 PLAYBOOK := .venv/bin/ansible-playbook -i $(INVENTORY)
 LAB_PLAYBOOK := .venv/bin/ansible-playbook -i inventory/lab
 # The lab is made for its own inventory only; real hosts are there already.

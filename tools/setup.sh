@@ -2,6 +2,7 @@
 # Makes .venv: a python3 from 3.11 to 3.13, requirements pinned by hash, the client.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export PIP_USER=0 # pip.conf or the environment may ask for the user's own folder, which pip refuses in .venv
 
 find_python() {
   local candidate

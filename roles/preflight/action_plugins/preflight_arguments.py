@@ -13,6 +13,7 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
+from ansible.vars.plugins import get_vars_from_inventory_sources
 
 DOCUMENTATION = """
 action: preflight_arguments
@@ -21,10 +22,12 @@ description:
   - What the roles take is read from their meta/argument_specs.yml. A variable of another name is a slip when
     it is nearly that of a setting, and somebody else's otherwise.
   - A value that cannot be resolved on this host, for it is about another one, is not judged.
+  - A setting that the inventory has, and that the playbooks set themselves, is refused; theirs would win.
 options:
   roles: {description: Folder of the roles., type: path, required: true}
   others: {description: Names of settings that no role takes., type: list, elements: str, default: []}
   judged: {description: Names of settings judged elsewhere., type: list, elements: str, default: []}
+  wiring: {description: File with the variables that the playbooks set., type: path, default: ""}
 """
 
 RETURN = """
@@ -35,6 +38,7 @@ ARGUMENTS = {
     "roles": {"type": "path", "required": True},
     "others": {"type": "list", "elements": "str", "default": []},
     "judged": {"type": "list", "elements": "str", "default": []},
+    "wiring": {"type": "path", "default": ""},
 }
 LIKE = 0.93
 """How much a name must resemble a setting's (difflib's ratio) to count as a slip."""
@@ -60,6 +64,15 @@ def name_problems(names: Iterable[str], settings: Collection[str]) -> list[str]:
         if meant and not name.startswith(own):
             problems.append(f"There is no setting {name}. Call it {meant[0]} if that is meant, or remove it.")
     return problems
+
+
+def wiring_problems(inventory: Collection[str], wired: Collection[str]) -> list[str]:
+    """Return which variables of the inventory have no effect, for the playbooks set them as well."""
+    return [
+        f"{name} is the playbooks' to set, so what your inventory says has no effect. Remove it there; what "
+        f"it follows from stands in playbooks/group_vars/all.yml."
+        for name in sorted(set(inventory) & set(wired))
+    ]
 
 
 def value_problems(given: Mapping[str, Any], options: Mapping[str, Json]) -> list[str]:
@@ -94,4 +107,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types
             with contextlib.suppress(AnsibleError):
                 given[name] = resolved(self._templar.template(task_vars[name]))
         problems = name_problems(task_vars, [*options, *arguments["others"]])
+        if arguments["wiring"]:
+            wired = self._loader.load_from_file(arguments["wiring"])
+            problems += wiring_problems(self._inventory_names(), wired)
         return {"changed": False, "problems": problems + value_problems(given, options)}
+
+    def _inventory_names(self) -> set[str]:
+        """Return the names of all variables that the inventory sets, for whatever group or host."""
+        inventory = self._task.get_variable_manager()._inventory
+        entities = [*inventory.groups.values(), *inventory.hosts.values(), inventory.get_host("localhost")]
+        beside = get_vars_from_inventory_sources(self._loader, inventory._sources, entities, "task")
+        return {name for entity in entities for name in entity.get_vars()} | set(beside)

@@ -12,7 +12,7 @@ from ansible.release import __version__ as ansible_version
 
 
 def controller_look(needs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the controller's ansible-core, and which collections, libraries and files are missing."""
+    """Return the controller's ansible-core, and which collections and files are missing."""
     entries = [
         entry for entry in needs["microk8s_files"] if isinstance(entry, Mapping)
     ]  # others: a wrong setting
@@ -20,19 +20,18 @@ def controller_look(needs: Mapping[str, Any]) -> dict[str, Any]:
     context = needs["image_context"]
     return {
         "ansible_core": ansible_version,
-        "missing_collections": _missing(needs["collections"], "ansible_collections."),
-        "missing_libraries": _missing(needs["libraries"], ""),
+        "missing_collections": _missing(needs["collections"]),
         "missing_files": [path for path in files if path and not Path(path).is_file()],
         "context_missing": bool(context) and not Path(context).is_dir(),
         "dockerfile_missing": bool(context) and not (Path(context) / "Dockerfile").is_file(),
     }
 
 
-def _missing(names: Iterable[str], package: str) -> list[str]:
+def _missing(collections: Iterable[str]) -> list[str]:
     missing = []
-    for name in names:
+    for name in collections:
         try:
-            found = importlib.util.find_spec(package + name)
+            found = importlib.util.find_spec(f"ansible_collections.{name}")
         except ImportError:
             found = None
         if found is None:
@@ -40,8 +39,13 @@ def _missing(names: Iterable[str], package: str) -> list[str]:
     return missing
 
 
-def controller_problems(seen: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str]:
-    """Return what the controller lacks, in words, each with its remedy."""
+def controller_problems(
+    seen: Mapping[str, Any], needs: Mapping[str, Any], ran: Mapping[str, Any]
+) -> list[str]:
+    """Return what the controller lacks, in words, each with its remedy.
+
+    `ran` is what the module preflight_python answered on localhost, or how it failed.
+    """
     problems = []
     version, minimum = seen["ansible_core"], needs["ansible_core_required"]
     if _version(version) < _version(minimum):
@@ -49,15 +53,12 @@ def controller_problems(seen: Mapping[str, Any], needs: Mapping[str, Any]) -> li
             f"The controller runs ansible-core {version}, {minimum} or later is needed. Run make setup and "
             f"use .venv/bin/ansible-playbook."
         )
-    problems += [
-        f"The controller lacks the {what} {', '.join(names)}. Run make setup and use "
-        f".venv/bin/ansible-playbook."
-        for what, names in (
-            ("Ansible collections", seen["missing_collections"]),
-            ("Python libraries", seen["missing_libraries"]),
+    if seen["missing_collections"]:
+        problems.append(
+            f"The controller lacks the Ansible collections {', '.join(seen['missing_collections'])}. Run "
+            f"make setup and use .venv/bin/ansible-playbook."
         )
-        if names
-    ]
+    problems += _python_problems(ran)
     problems += [
         f"The snap file {path} does not exist on the controller. Correct microk8s_files; the lab's files are "
         f"made by make lab."
@@ -74,6 +75,23 @@ def controller_problems(seen: Mapping[str, Any], needs: Mapping[str, Any]) -> li
             f"session_server_build_context."
         )
     return problems
+
+
+def _python_problems(ran: Mapping[str, Any]) -> list[str]:
+    """Judge the Python that runs the modules on localhost; it need not be the one that runs Ansible."""
+    if "missing" not in ran:
+        reason = " ".join(str(ran.get(key) or "").strip() for key in ("msg", "module_stderr")).strip()
+        what = f"Modules do not run on localhost: {reason or 'no message'}."
+    elif ran["missing"]:
+        what = f"The Python of localhost, {ran['executable']}, lacks the Python libraries "
+        what += f"{', '.join(ran['missing'])}."
+    else:
+        return []
+    remedy = (
+        "Run make setup and use .venv/bin/ansible-playbook. An ansible_python_interpreter for your hosts "
+        "belongs beside them in the inventory; on the command line (-e) it is localhost's, too."
+    )
+    return [f"{what} {remedy}"]
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -13,9 +13,9 @@ _DISK_OF_IMAGES_MB = 1000
 def host_problems(seen: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str]:
     """Return what keeps a host from being used, in words, each with its remedy.
 
-    `seen`: {name, root, root_error, user, distribution, version, architecture, service_manager, other_hosts,
-    join_through, resolved, clock_before, clock_after} and what the module preflight_look saw; `needs`: the
-    role's variables without their prefix. Sizes are MiB, times seconds.
+    `seen`: {name, root, root_error, user, transfer, ssh, distribution, version, architecture,
+    service_manager, other_hosts, join_through, resolved, clock_before, clock_after} and what the module
+    preflight_look saw; `needs`: the role's variables without their prefix. Sizes are MiB, times seconds.
     """
     problems: list[str] = []
     name = seen["name"]
@@ -25,6 +25,7 @@ def host_problems(seen: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str
             f"sudo without a password, give the password with --ask-become-pass, or set ansible_user to one "
             f"that can."
         )
+    problems += _transfer_problems(seen)
     problems += _system_problems(seen, needs)
     problems += _size_problems(seen, needs["memory_required_mb"], needs["cores_required"])
     disk_mb = needs["disk_required_mb"]
@@ -50,6 +51,19 @@ def host_warnings(seen: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str
     if seen["memory_mb"] < needs["memory_required_mb"] or seen["cores"] < needs["cores_required"]:
         return []  # a problem already
     return recommended
+
+
+def _transfer_problems(seen: Mapping[str, Any]) -> list[str]:
+    """Judge a transfer that was tried: images and their parts come and go as that file did."""
+    if not seen["transfer"]:
+        return []
+    message = (
+        f"Files do not come whole from the host: {seen['transfer']}. Most likely a login script prints, and "
+        f"{seen['ssh']} shows what; it must print nothing. Let the script print to terminals alone: the "
+        f"line case $- in *i*) ;; *) return ;; esac at the beginning of .bashrc of {seen['user']}, or of the "
+        f"file that prints, does that."
+    )
+    return [message]
 
 
 def _system_problems(seen: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -36,6 +37,10 @@ options:
     description: Name of the snap that is to be installed.
     type: str
     required: true
+  sample:
+    description: A small file that everybody may read, whose digest is wanted.
+    type: path
+    required: true
   ask_store:
     description: Whether to see if snapd reaches the snap store, where the snap is not installed.
     type: bool
@@ -48,6 +53,7 @@ EXAMPLES = r"""
   preflight_look:
     ports: [16443, 10250]
     snap: microk8s
+    sample: /etc/os-release
   register: seen
 """
 
@@ -110,6 +116,14 @@ def text(path: Path) -> str:
         return ""
 
 
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a small file, "" when it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
 def link(path: Path) -> str:
     """Read a link, "" when it cannot be read."""
     try:
@@ -142,6 +156,15 @@ def addresses() -> list[str]:
     except (OSError, subprocess.TimeoutExpired):
         return []
     return done.stdout.split()
+
+
+def sends_from() -> str:
+    """Return the address that the host sends from by default, "" without a default route; sends nothing."""
+    for family, far in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            if probe.connect_ex((far, 9)) == 0:
+                return str(probe.getsockname()[0])
+    return ""
 
 
 def ask(path: str, resource: str) -> str:
@@ -211,6 +234,7 @@ def main() -> None:
             "ports": {"type": "list", "elements": "int", "default": []},
             "folder": {"type": "path", "default": "/var"},
             "snap": {"type": "str", "required": True},
+            "sample": {"type": "path", "required": True},
             "ask_store": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -225,11 +249,13 @@ def main() -> None:
     seen = {
         "hostname": socket.gethostname(),
         "addresses": addresses(),
+        "sends_from": sends_from(),
         "cores": os.cpu_count() or 1,
         "memory_mb": memory_mb(),
         "disk_free_mb": free_mb(module.params["folder"]),
         "cgroup_v2": Path("/sys/fs/cgroup/cgroup.controllers").exists(),
         "ports": ports,
+        "sample": digest(Path(module.params["sample"])),
         "docker": docker(),
         "snapd": snapd(module.params["snap"], ask_store=module.params["ask_store"]),
         "epoch": time.time(),  # last, as near as can be to the controller's own reading

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: remove a name's images from MicroK8s' containerd, all or all but one."""
+"""Ansible module: remove a name's images from MicroK8s' containerd, all but some."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ description:
 options:
   microk8s: {description: Path of the microk8s command., type: path, required: true}
   name: {description: Name of the images., type: str, required: true}
-  kept: {description: "The image that stays, as NAME:TAG; empty for none.", type: str, default: ""}
+  kept:
+    description: The images that stay, as NAME:TAG or with their registry.
+    type: list
+    elements: str
+    default: []
 """
 
 RETURN = """
@@ -31,7 +35,7 @@ def main() -> None:
         argument_spec={
             "microk8s": {"type": "path", "required": True},
             "name": {"type": "str", "required": True},
-            "kept": {"type": "str", "default": ""},
+            "kept": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -40,7 +44,8 @@ def main() -> None:
     if Path(module.params["microk8s"]).exists():
         listing = module.run_command([*ctr, "ls"], check_rc=True)[1]
         tags = containerd_tags(listing, full_name(module.params["name"]))
-        names = containerd_names(listing, [tag for tag in tags if tag != full_name(module.params["kept"])])
+        kept = {full_name(reference) for reference in module.params["kept"]}
+        names = containerd_names(listing, [tag for tag in tags if tag not in kept])
     if names and not module.check_mode:
         module.run_command([*ctr, "rm", "--sync", *names], check_rc=True)
     module.exit_json(changed=bool(names), removed=names)

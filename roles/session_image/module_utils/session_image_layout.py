@@ -46,8 +46,8 @@ def architecture(machine: str) -> str:
 
 
 def full_name(reference: str) -> str:
-    """Return the name under which containerd files an image that names no registry."""
-    return f"docker.io/library/{reference}"
+    """Return the name under which containerd files an image; one of ours names no registry, a pod's may."""
+    return reference if "/" in reference else f"docker.io/library/{reference}"
 
 
 def stands_on(layers: Sequence[str], base_layers: Sequence[str]) -> bool:

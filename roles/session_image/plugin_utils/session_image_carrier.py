@@ -8,6 +8,9 @@ from pathlib import Path
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
+GZIP = b"\x1f\x8b"
+"""What every gzip file begins with."""
+
 
 class Carrier(ActionBase):  # type: ignore[misc]  # Ansible ships no types
     """An action with a folder of its own on the host.
@@ -35,5 +38,12 @@ class Carrier(ActionBase):  # type: ignore[misc]  # Ansible ships no types
         return path
 
     def fetch(self, path: str, dest: Path) -> None:
-        """Copy a file from a path on the host; raises AnsibleError when that fails."""
+        """Copy a gzip file from a path on the host; raises AnsibleError when something else arrives."""
         self._connection.fetch_file(path, str(dest))
+        with dest.open("rb") as content:
+            begin = content.read(60)
+        if not begin.startswith(GZIP):
+            raise AnsibleError(
+                f"{path} arrives as something else, which begins with {begin!r}. If a login script prints "
+                f"that, ansible-playbook playbooks/preflight.yml says what to do."
+            )

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.session_manifests_api import MISSING_LIBRARY, cluster_module, connect, items
+from ansible.module_utils.session_manifests_api import MISSING_LIBRARY, NAMED, cluster_module, connect, items
 from ansible.module_utils.session_manifests_hosts import api_host, is_own
 from ansible.module_utils.session_manifests_room import room_for, room_problem, rooms, size_of
 
@@ -80,6 +80,7 @@ def main() -> None:
         "settings": {"type": "str", "required": True},
     }
     module = cluster_module(
+        **NAMED,
         pods={"type": "dict", "options": wanted},
         timeout={"type": "int", "default": 20},
     )

@@ -6,16 +6,17 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible.module_utils.session_manifests_api import MISSING_LIBRARY, cluster_module, connect, items
+from ansible.module_utils.session_manifests_api import MISSING_LIBRARY, NAMED, cluster_module, connect, items
 from ansible.module_utils.session_manifests_hosts import connects
 from ansible.module_utils.session_manifests_rollout import (
     MOST_PODS,
+    Patience,
     not_lost,
-    pod_trouble,
-    rollout_is_stuck,
     rollout_problem,
     rollout_remedy,
     rollout_report,
+    stuck_pods,
+    troubled_pods,
 )
 
 if not MISSING_LIBRARY:
@@ -29,7 +30,7 @@ description:
   - Waits until all pods of a deployment are of its present revision and ready, and no older pod is left, save
     on nodes that are lost.
   - Fails as soon as a pod cannot start, or when the time is over, with each pod's trouble, the end of its
-    log, recent warnings and the command that mends it.
+    log, recent warnings and the command that mends it. A node that lacks an image is given half a minute.
   - Then makes one connection to the address, if there is one.
 options:
   kubeconfig: {description: Path of the kubeconfig., type: path, required: true}
@@ -56,6 +57,7 @@ seconds: {description: Seconds waited., type: float, returned: success}
 """
 
 POLL_SECONDS = 0.25
+EVENTS_SECONDS = 5
 REQUEST_SECONDS = 10
 CONNECT_SECONDS = 20
 LOG_LINES = 5
@@ -80,7 +82,12 @@ class Cluster:
         """Return the pods that bear all these labels, but those that go with a lost node."""
         labels = ",".join(f"{key}={value}" for key, value in selector.items())
         pods = self._items(self._core.list_namespaced_pod, label_selector=labels)
-        found: list[dict[str, Any]] = not_lost(pods, items(self._core.list_node, timeout=REQUEST_SECONDS))
+        found: list[dict[str, Any]] = not_lost(pods, self.nodes())
+        return found
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Return the nodes."""
+        found: list[dict[str, Any]] = items(self._core.list_node, timeout=REQUEST_SECONDS)
         return found
 
     def warnings(self) -> list[dict[str, Any]]:
@@ -110,6 +117,7 @@ def main() -> None:
         "unreachable": {"type": "str", "required": True},
     }
     module = cluster_module(
+        **NAMED,
         timeout={"type": "int", "default": 300},
         settings={"type": "str", "required": True},
         address={"type": "dict", "options": options},
@@ -121,30 +129,41 @@ def main() -> None:
     begun = time.monotonic()
     deployment: dict[str, Any] | None = None
     pods: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
+    looked = 0.0
+    patience = Patience()
     while True:
+        seconds = round(time.monotonic() - begun, 1)
         try:
             deployment = cluster.deployment()
             pods = cluster.pods(deployment["spec"]["selector"]["matchLabels"]) if deployment else []
             problem = rollout_problem(deployment, pods)
+            if problem and seconds - looked > EVENTS_SECONDS:
+                events, looked = cluster.warnings(), seconds
         except (client.ApiException, HTTPError) as error:  # it may be restarting
             problem = f"the API server does not answer: {error}"
-        seconds = round(time.monotonic() - begun, 1)
         if not problem:
             if address and not connects(address["host"], address["port"], CONNECT_SECONDS):
                 module.fail_json(msg=address["unreachable"])
             module.exit_json(pods=sorted(pod["metadata"]["name"] for pod in pods), seconds=seconds)
-        if rollout_is_stuck(deployment, pods) or seconds > module.params["timeout"]:
+        if (
+            patience.is_over(stuck_pods(deployment, pods, events), seconds)
+            or seconds > module.params["timeout"]
+        ):
             break
         time.sleep(POLL_SECONDS)
 
     report = [f"Deployment {name} is not rolled out after {seconds} s: {problem}."]
+    nodes: list[dict[str, Any]] = []
     try:
-        troubled = sorted(pod["metadata"]["name"] for pod in pods if pod_trouble(pod))
+        troubled = [pod["metadata"]["name"] for pod in troubled_pods(pods)]
         logs = {name: cluster.log(name) for name in troubled[:MOST_PODS]}
-        report += rollout_report(deployment, pods, cluster.warnings(), logs)
+        events, nodes = cluster.warnings(), cluster.nodes()
+        report += rollout_report(deployment, pods, events, logs)
     except (client.ApiException, HTTPError) as error:
         report.append(f"Its events could not be read: {error}")
-    module.fail_json(msg="\n".join([*report, rollout_remedy(deployment, pods, module.params["settings"])]))
+    report.append(rollout_remedy(deployment, pods, module.params["settings"], events, nodes))
+    module.fail_json(msg="\n".join(report))
 
 
 if __name__ == "__main__":

@@ -14,18 +14,20 @@ try:
 except ImportError:
     MISSING_LIBRARY = "kubernetes"
 
+NAMED: dict[str, dict[str, Any]] = {
+    "kubeconfig": {"type": "path", "required": True},
+    "namespace": {"type": "str", "required": True},
+    "name": {"type": "str", "required": True},
+}
+"""Options of a module that is about one deployment."""
+
 
 def cluster_module(**arguments: dict[str, Any]) -> AnsibleModule:
-    """Return a module that only looks at a cluster: it takes kubeconfig, namespace, name, and what is given.
+    """Return a module that only looks at a cluster.
 
     The module ends here, with what to install, where the library is missing.
     """
-    required = {
-        "kubeconfig": {"type": "path", "required": True},
-        "namespace": {"type": "str", "required": True},
-        "name": {"type": "str", "required": True},
-    }
-    module = AnsibleModule(argument_spec=required | arguments, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
     if MISSING_LIBRARY:
         module.fail_json(msg=missing_required_lib(MISSING_LIBRARY))
     return module

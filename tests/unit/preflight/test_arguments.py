@@ -12,6 +12,7 @@ import pytest
 
 from roles.preflight.action_plugins.preflight_arguments import name_problems, role_options, value_problems
 from tests.render.rendering import ROOT
+from tests.unit.playbooks.playing import ansible, write_inventory
 
 OPTIONS = role_options(ROOT / "roles")
 SETTINGS = [*OPTIONS, "session_dispatches"]
@@ -117,3 +118,37 @@ def test_ansible_judges_what_it_can_resolve(tmp_path: Path) -> None:
     assert "must be one of: store, files, got: shop" in done.stdout
     assert "no setting microk8s_chanel" in done.stdout
     assert "tiny" not in done.stdout  # in words of its own
+
+
+WIRED = [
+    "microk8s_kubeconfig",
+    "microk8s_join_as",
+    "session_queue_service",
+    "session_server_reserve",
+    "session_haproxy_namespace",
+    "session_image_builder",
+    "bundle_namespace",
+]
+"""Settings that the playbooks set, each in another place of the test's inventory."""
+
+
+def test_what_the_playbooks_set_is_refused_wherever_an_inventory_has_it(tmp_path: Path) -> None:
+    inventory = write_inventory(
+        tmp_path / "mine", vars={"ansible_connection": "local", "microk8s_kubeconfig": "/k"}
+    )
+    (inventory / "more").write_text(
+        "[workers]\nnode2 microk8s_join_as=worker\n[workers:vars]\nsession_server_reserve=x\n"
+    )
+    for name in ("group_vars/all", "host_vars"):
+        (inventory / name).mkdir(parents=True)
+    (inventory / "group_vars/all/mine.yml").write_text(
+        "session_queue_service: mine\nsession_queue_port: 5502\nbundle_namespace: mine\n"
+    )
+    (inventory / "host_vars/node3.yml").write_text("session_haproxy_namespace: mine\n")
+    (inventory / "host_vars/localhost.yml").write_text("session_image_builder: mine\n")
+    done = ansible("-i", inventory, ROOT / "playbooks/preflight.yml", "--limit", "localhost,node1")
+    assert done.returncode == 2
+    for name in WIRED:
+        assert f"{name} is the playbooks' to set" in done.stdout, name
+    assert "session_queue_port is" not in done.stdout
+    assert "session_queue_namespace is" not in done.stdout  # theirs alone

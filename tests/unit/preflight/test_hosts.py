@@ -26,6 +26,8 @@ GOOD: dict[str, Any] = {
     "root": True,
     "root_error": "",
     "user": "lab",
+    "transfer": "",
+    "ssh": "ssh lab@198.51.100.11 true",
     "distribution": "Debian",
     "version": "12.9",
     "architecture": "x86_64",
@@ -83,6 +85,11 @@ def test_a_good_host_has_no_problem() -> None:
             {"root": False, "root_error": "Missing sudo password"},
             "Missing sudo password",
             "--ask-become-pass",
+        ),
+        (
+            {"transfer": "/etc/os-release begins with 'Welcome'"},
+            "begins with 'Welcome'",
+            "ssh lab@198.51.100.11 true shows what",
         ),
         (
             {"distribution": "Fedora", "version": "43"},

@@ -65,3 +65,14 @@ def test_an_answer_over_a_unix_socket(tmp_path: Path) -> None:
 
 def test_no_answer_where_nobody_listens(tmp_path: Path) -> None:
     assert preflight_look.ask(str(tmp_path / "none"), "/_ping") == ""
+
+
+def test_the_address_that_the_host_sends_from_is_its_own() -> None:
+    address = preflight_look.sends_from()
+    assert address == "" or address in preflight_look.addresses()
+
+
+def test_a_sample_is_told_by_its_digest(tmp_path: Path) -> None:
+    (tmp_path / "sample").write_bytes(b"abc")
+    assert preflight_look.digest(tmp_path / "sample").startswith("ba7816bf")
+    assert preflight_look.digest(tmp_path / "none") == ""

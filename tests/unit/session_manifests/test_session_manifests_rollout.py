@@ -8,12 +8,13 @@ import pytest
 
 from roles.session_manifests.module_utils.session_manifests_rollout import (
     MOST_PODS,
+    Patience,
     not_lost,
     pod_trouble,
-    rollout_is_stuck,
     rollout_problem,
     rollout_remedy,
     rollout_report,
+    stuck_pods,
 )
 
 Object = dict[str, Any]
@@ -59,8 +60,8 @@ def waiting(name: str, reason: str, restarts: int = 0, **options: Any) -> Object
     return pod(name, conditions=[], containerStatuses=[container], phase="Pending", **options)
 
 
-def unschedulable(name: str) -> Object:
-    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+def unschedulable(name: str, message: str = "0/1 nodes") -> Object:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
     lost = pod(name, conditions=[condition], containerStatuses=[], phase="Pending")
     del lost["spec"]["nodeName"]
     return lost
@@ -125,14 +126,82 @@ def test_a_pod_that_has_ended_holds_nothing_up(phase: str) -> None:
         (waiting("a", "ErrImageNeverPull", leaving=True), False),
     ],
 )
-def test_waiting_is_pointless_when_a_pod_of_the_present_revision_cannot_start(
-    one: Object, stuck: bool
-) -> None:
-    assert rollout_is_stuck(deployment(), [pod("z"), one]) is stuck
+def test_a_pod_of_the_present_revision_that_cannot_start_is_stuck(one: Object, stuck: bool) -> None:
+    assert bool(stuck_pods(deployment(), [pod("z"), one])) is stuck
 
 
 def test_no_deployment_is_not_stuck() -> None:
-    assert rollout_is_stuck(None, []) is False
+    assert stuck_pods(None, []) == {}
+
+
+def test_an_image_may_have_been_brought_just_now() -> None:
+    """The kubelet has not tried again yet when the run that brought the image looks."""
+    stuck = {"a": "image"}
+    patience = Patience()
+    assert [patience.is_over(stuck, now) for now in (0.0, 29.0, 30.0)] == [False, False, True]
+    patience = Patience()
+    patience.is_over(stuck, 0.0)
+    patience.is_over({}, 20.0)
+    assert not patience.is_over(stuck, 40.0)  # it ran in between
+
+
+def test_a_program_that_ends_by_itself_is_believed_at_once() -> None:
+    assert Patience().is_over({"a": "crash"}, 0.0)
+
+
+def no_sandbox(name: str) -> Object:
+    message = (
+        "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to get sandbox image "
+        '"registry.k8s.io/pause:3.10": failed to pull image "registry.k8s.io/pause:3.10": dial tcp: timeout'
+    )
+    return {
+        "type": "Warning",
+        "reason": "FailedCreatePodSandBox",
+        "message": message,
+        "involvedObject": {"name": name},
+    }
+
+
+def test_a_node_without_the_sandbox_image_starts_nothing() -> None:
+    pods = [waiting("a", "ContainerCreating"), waiting("b", "ContainerCreating"), pod("c", podIP="10.1.0.3")]
+    events = [no_sandbox("a"), no_sandbox("c")]  # c has got over it
+    assert stuck_pods(deployment(), pods, events) == {"a": "sandbox"}
+    remedy = rollout_remedy(deployment(), pods, "session_server", events)
+    assert "node1 lacks registry.k8s.io/pause:3.10" in remedy
+    assert "ctr image import" in remedy
+    assert "rollout_timeout" not in remedy
+
+
+DISK_FULL = (
+    "0/1 nodes are available: 1 node(s) had untolerated taint(s) {node.kubernetes.io/disk-pressure: }."
+)
+
+
+def evicted(name: str) -> Object:
+    return pod(name, phase="Failed", conditions=[], reason="Evicted", message="The node was low on resource")
+
+
+def test_a_full_disk_is_named_at_once_with_its_node() -> None:
+    pods = [unschedulable("z", DISK_FULL), *[evicted(f"a{number}") for number in range(40)]]
+    stuck = stuck_pods(deployment(), pods)
+    assert Patience().is_over(stuck, 0.0)
+    full = {"type": "DiskPressure", "status": "True"}
+    nodes = [{"metadata": {"name": "node7"}, "status": {"conditions": [full]}}]
+    remedy = rollout_remedy(deployment(), pods, "session_server", nodes=nodes)
+    assert "disk of node7 is too full" in remedy
+    assert "rollout_timeout" not in remedy
+
+
+def test_a_pod_that_still_goes_may_make_room_beside_a_full_disk() -> None:
+    assert stuck_pods(deployment(), [unschedulable("z", DISK_FULL), pod("a", leaving=True)]) == {}
+
+
+def test_pods_that_have_ended_take_no_place_in_the_report() -> None:
+    pods = [unschedulable("z", DISK_FULL), *[evicted(f"a{number}") for number in range(40)]]
+    assert rollout_report(deployment(), pods) == [
+        f"pod z on no node: Unschedulable: {DISK_FULL}",
+        "40 pods of before have ended, the last: Evicted: The node was low on resource",
+    ]
 
 
 @pytest.mark.parametrize(
