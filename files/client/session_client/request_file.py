@@ -104,7 +104,8 @@ def _from_table(content: bytes, path: Path, end: RequestEnd) -> list[tuple[bytes
             line = reader.line_num + 1
         comma = next((size for _, _, size in rows if "," in size), None)
         requests = []
-        for line, request, size in rows:
+        for line_of_row, request, size in rows:
+            line = line_of_row
             requests.append((request, _size(size, delimiter, comma)))
     except (ValueError, csv.Error) as error:
         raise CannotRunError(f"{path}, line {line}: {error}") from None
@@ -149,7 +150,8 @@ def _columns(header: Sequence[str]) -> list[str]:
         near = [given for given, name in zip(header, names, strict=True) if _is_near(name, known)]
         if known not in names and near:
             raise ValueError(
-                f"the header has no column {known!r}, but {near[0]!r}: name it {known}, or rename it if it holds something else"
+                f"the header has no column {known!r}, but {near[0]!r}: name it {known}, "
+                "or otherwise if it holds something else"
             )
     if REQUEST_COLUMN not in names:
         raise ValueError(
@@ -189,7 +191,7 @@ def _request(row: dict[str, str | None], end: RequestEnd) -> bytes:
 
 
 def _size(text: str, delimiter: str, with_comma: str | None) -> Decimal:
-    """Read a cell. Where cells are not parted by commas, a comma is the decimal mark; one of them is given."""
+    """Read a cell. Where no comma parts cells it is the decimal mark; a size that has one is given."""
     if not text:
         return UNKNOWN
     if delimiter == "," or not with_comma:

@@ -23,7 +23,7 @@ from session_client.output import TXT_NAME, client_text
 from session_client.printing import complain, print_text
 from session_client.progress import Tally
 from session_client.recorder import Recorder
-from session_client.request_file import read_requests, order_note
+from session_client.request_file import order_note, read_requests
 from session_client.requests import (
     OpeningOrder,
     Request,

@@ -65,7 +65,7 @@ def test_the_option_decides_whether_a_cell_may_hold_a_newline(
 
 
 SPREADSHEETS = {
-    "English": 'request,size\r\nnap 0.5 x,0.5\r\n"a,b",2\r\n'.encode(),
+    "English": b'request,size\r\nnap 0.5 x,0.5\r\n"a,b",2\r\n',
     "English, with a mark": 'Request,Size\r\nnap 0.5 x,0.5\r\n"a,b",2\r\n'.encode("utf-8-sig"),
     "German": "Nr; request ;Size\r\n1;nap 0.5 x;0,5\r\n2;a,b;2\r\n".encode("utf-8-sig"),
     "German Unicode text": 'request\tsize\r\nnap 0.5 x\t"0,5"\r\n"a,b"\t2\r\n'.encode("utf-16"),
