@@ -41,6 +41,7 @@ def optimum(sizes: Sequence[float], pods: int, most_nodes: int = MOST_NODES) -> 
     Raises ValueError without pods.
     """
     lower = _ceil_to_grain(lower_bound(sizes, pods), sizes)
+    pods = min(pods, max(1, len(sizes)))  # more of them change nothing
     whole = sorted((_nanoseconds(size) for size in sizes), reverse=True)
     best = min(_nanoseconds(makespan(longest_first(sizes, pods))), _multifit(whole, pods))
     if best <= lower or len(whole) > MOST_SESSIONS:

@@ -11,7 +11,7 @@ from session_client.intervals import CSV_NAME as INTERVALS_NAME
 from session_client.intervals import read_intervals
 from session_client.requests import scaled
 from session_client.results import CSV_NAME, SessionResult, read_results
-from session_client.run_record import JSON_NAME, read_run
+from session_client.run_record import JSON_NAME, read_run, require_sizes
 from session_client.summary import NOT_LOGGED, Counts, Interval, Summary, analysed, count, intervals_of
 
 
@@ -82,29 +82,28 @@ def read_run_folder(folder: Path) -> Run:
     """
     path = folder / JSON_NAME
     record = read_run(path)
-    time_scale = Decimal(str(record["time_scale"]))
-    try:
-        measurements = [
-            measured(
-                read_results(folder / entry["folder"] / CSV_NAME),
-                read_intervals(folder / entry["folder"] / INTERVALS_NAME),
-                folder=entry["folder"],
-                dispatch=entry["dispatch"],
-                order=entry["order"],
-                address=entry["address"],
-                seed=entry["seed"],
-                time_scale=time_scale,
-                pods=record["replicas"],
-            )
-            for entry in record["measurements"]
-        ]
-    except (KeyError, TypeError) as error:
-        raise CannotRunError(
-            f"{path} has a measurement without {error}: move it away and record again"
-        ) from None
+    measurements = [_measured(folder, record, entry) for entry in record["measurements"]]
     if not measurements:
         raise CannotRunError(f"{path} holds no measurement: add one with `session-client record`")
     return Run(folder.resolve().name, record["environment"], measurements)
+
+
+def _measured(folder: Path, record: Mapping[str, Any], entry: Mapping[str, Any]) -> Measured:
+    """Read the files of a measurement; record and entry are valid."""
+    path = folder / entry["folder"] / CSV_NAME
+    results = read_results(path)
+    require_sizes(record["sizes"], [result.size for result in results], path)
+    return measured(
+        results,
+        read_intervals(path.with_name(INTERVALS_NAME), results),
+        folder=entry["folder"],
+        dispatch=entry["dispatch"],
+        order=entry["order"],
+        address=entry["address"],
+        seed=entry["seed"],
+        time_scale=Decimal(str(record["time_scale"])),
+        pods=int(record["replicas"]),
+    )
 
 
 def measured(

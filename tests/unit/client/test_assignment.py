@@ -69,10 +69,19 @@ def test_share_at_most_by_hand(value: float, share: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sessions", "draws"), [(0, DRAWS), (14, DRAWS), (500, DRAWS), (5000, 10_000), (10**9, 1000)]
+    ("sessions", "pods", "draws"),
+    [
+        (0, 1, DRAWS),
+        (14, 5, DRAWS),
+        (500, 5000, DRAWS),
+        (5000, 5, 10_000),
+        (14, 50_000, 10_000),
+        (10**9, 1, 1000),
+        (14, 10**6, 1000),
+    ],
 )
-def test_more_sessions_are_drawn_less_often(sessions: int, draws: int) -> None:
-    assert draws_for(sessions) == draws
+def test_more_sessions_and_more_pods_are_drawn_less_often(sessions: int, pods: int, draws: int) -> None:
+    assert draws_for(sessions, pods) == draws
 
 
 @pytest.mark.parametrize(("pods", "draws"), [(0, 1), (1, 0)])

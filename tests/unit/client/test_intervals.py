@@ -86,7 +86,9 @@ class Bench:
         return entry
 
     def intervals(self, name: str) -> dict[int, Interval]:
-        return read_intervals(self.folder / name / "intervals.csv")
+        return read_intervals(
+            self.folder / name / "intervals.csv", read_results(self.folder / name / "sessions.csv")
+        )
 
     def text(self, name: str) -> str:
         return (self.folder / name / "client.txt").read_text()
@@ -216,8 +218,14 @@ def test_without_the_start_or_after_another_run_nothing_is_taken_from_old_files(
             "line 2: arrival, start and end must be times in this order",
         ),
         ("id,pod,arrival,start,end\n1,a,0,nan,1\n", "line 2: arrival, start and end must be times"),
-        ("id,pod,arrival,start,end\n1,a,0\n", "line 2: not enough values"),
+        ("id,pod,arrival,start,end\n1,a,0\n", "line 2: could not convert"),
         ("id,pod,arrival,start,end\n1,a,0,1,x\n", "line 2: could not convert"),
+        ("id,pod,arrival,start,end\n2,pod-a,0,1,2\n", "line 2: session 2 is none that sessions.csv has"),
+        ("id,pod,arrival,start,end\n1,pod-b,0,1,2\n", "line 2: session 1 was on another pod"),
+        (
+            "id,pod,arrival,start,end\n1,pod-a,0,1,3\n",
+            "line 2: session 1 was on another pod, or at another time",
+        ),
     ],
 )
 def test_intervals_that_are_none_are_named(
@@ -237,6 +245,14 @@ def test_intervals_that_are_none_are_named(
     assert done.returncode == 2
     assert message in done.stderr
     assert "Remove it, and record the measurement again" in done.stderr
+
+
+def test_intervals_go_by_the_names_of_their_columns(
+    tmp_path: Path, make_result: Callable[..., SessionResult]
+) -> None:
+    path = tmp_path / "intervals.csv"
+    path.write_text("later,end,start,arrival,pod,id\nx,2,1,0.5,pod-a,1\n")
+    assert read_intervals(path, [make_result()]) == {1: Interval("pod-a", 0.5, 1, 2)}
 
 
 POD_LINE = {"time": "2026-11-24T23:03:52.100+00:00", "event": "session", "size": 2.0, "seconds": 2.05}

@@ -291,7 +291,10 @@ def test_what_is_missing_is_named(command: Client, side_by_side: Path, name: str
 @pytest.mark.parametrize("name", ["report", "compare"])
 @pytest.mark.parametrize(
     ("measurements", "message"),
-    [([], "holds no measurement"), ([{"folder": "queue"}], "has a measurement without 'dispatch'")],
+    [
+        ([], "holds no measurement"),
+        ([{"folder": "queue"}], "measurements[0] must contain ['address', 'dispatch',"),
+    ],
 )
 def test_a_record_that_is_not_whole_is_refused(
     command: Client, side_by_side: Path, name: str, measurements: list[object], message: str
