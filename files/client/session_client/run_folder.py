@@ -14,6 +14,9 @@ from session_client.results import CSV_NAME, SessionResult, read_results
 from session_client.run_record import JSON_NAME, read_run, require_sizes
 from session_client.summary import NOT_LOGGED, Counts, Interval, Summary, analysed, count, intervals_of
 
+MOST_BYTES = 100_000_000
+"""Of a sessions.csv that is read for a page: about a million sessions, which take some minutes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
@@ -91,6 +94,11 @@ def read_run_folder(folder: Path) -> Run:
 def _measured(folder: Path, record: Mapping[str, Any], entry: Mapping[str, Any]) -> Measured:
     """Read the files of a measurement; record and entry are valid."""
     path = folder / entry["folder"] / CSV_NAME
+    if path.is_file() and path.stat().st_size > MOST_BYTES:
+        raise CannotRunError(
+            f"{path} is larger than {MOST_BYTES // 10**6} MB, which is more than a page can sum up: "
+            "measure in several runs"
+        )
     results = read_results(path)
     require_sizes(record["sizes"], [result.size for result in results], path)
     return measured(

@@ -21,7 +21,7 @@ RUN = Path(__file__).parent / "earlier_run"
 """As `run` and `record` of the first schema version left it: two measurements, the second with intervals."""
 
 NODEPORT, QUEUE = "nodeport-none-1", "queue-fifo-1"
-SECONDS = 30
+SECONDS = 60
 """What a command on some sessions may take on a busy machine."""
 
 RECORD = (
@@ -212,6 +212,17 @@ def test_a_folder_that_is_none_is_named(run: Path, command: Client, name: str, f
     assert done.stderr.startswith(f"session-client: cannot read {run}/{folder}/sessions.csv: ")
 
 
+@pytest.mark.parametrize("name", ["report", "compare"])
+def test_more_than_a_page_can_sum_up_is_refused_at_once(
+    run: Path, command: Client, in_time: None, name: str
+) -> None:
+    with (run / SESSIONS).open("ab") as file:
+        file.truncate(10**11)
+    done = command(name, run)
+    assert done.returncode == 2
+    assert f"{run / SESSIONS} is larger than 100 MB" in done.stderr
+
+
 def test_what_cannot_be_read_again_is_not_recorded(run: Path, command: Client) -> None:
     (run / "run.json").unlink()
     done = command(*arguments_of("record", run), "--replicas", 10**18)
@@ -286,7 +297,7 @@ def damage(data: st.DataObject, path: Path) -> None:
     elif path.suffix == ".json":
         path.write_text(json.dumps(edited(data, json.loads(whole))))
     else:
-        rows = list(csv.reader(whole.decode().splitlines()))
+        rows = [row or [""] for row in csv.reader(whole.decode().splitlines())]
         row = data.draw(st.sampled_from(rows))
         row[data.draw(st.integers(0, len(row) - 1))] = data.draw(CELL)
         with path.open("w", newline="", encoding="utf-8", errors="surrogatepass") as file:
