@@ -191,18 +191,15 @@ def _request(row: dict[str, str | None], end: RequestEnd) -> bytes:
 
 
 def _size(text: str, delimiter: str, with_comma: str | None) -> Decimal:
-    """Read a cell. Where no comma parts cells it is the decimal mark; a size that has one is given."""
+    """Read a cell, with a decimal point or comma; with_comma is a size of the file that has a comma."""
     if not text:
         return UNKNOWN
-    if delimiter == "," or not with_comma:
-        return parse_decimal(text)
-    if delimiter == "\t" and _THOUSANDS.fullmatch(text):
+    # Semicolons part cells where the comma is the decimal mark; elsewhere it may part thousands.
+    if delimiter in ",\t" and _THOUSANDS.fullmatch(text):
         raise ValueError(
-            f"{text!r} may be {text.replace(',', '.', 1)} or {text.replace(',', '')}: take the comma out"
+            f"{text!r} may be {text.replace(',', '.', 1)} or {text.replace(',', '')}: write it without a comma"
         )
-    if not _DECIMAL_COMMA.fullmatch(text):
-        size = parse_decimal(text)
-        if "." in text:
-            raise ValueError(f"{text!r} has a point and {with_comma!r} a comma: use one decimal mark")
-        return size
-    return parse_decimal(text.replace(",", "."))
+    size = parse_decimal(text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text)
+    if with_comma and "." in text:
+        raise ValueError(f"{text!r} has a point and {with_comma!r} a comma: use one decimal mark")
+    return size

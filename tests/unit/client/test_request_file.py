@@ -72,6 +72,7 @@ SPREADSHEETS = {
     "big end first": "request\tsize\r\nnap 0.5 x\t0.5\r\na,b\t2\r\n".encode("utf-16-be"),
     "with its separator": b"sep=;\r\nREQUEST;SIZE\r\nnap 0.5 x;0,5\r\na,b;2\r\n",
     "with another": b"sep=|\nsize|request\n0.5|nap 0.5 x\n2|a,b\n",
+    "LibreOffice, German": b'request,size\nnap 0.5 x,"0,5"\n"a,b",2\n',
     "LibreOffice, all text quoted": b'"request","size"\n"nap 0.5 x",0.5\n"a,b",2\n',
     "a size with a comma too long for thousands": b"request\tsize\nnap 0.5 x\t0,50\na,b\t2\n",
 }
@@ -129,7 +130,8 @@ def test_a_table_without_sizes_is_fine(tmp_path: Path) -> None:
         ("q.csv", b"request;request\na;b\n", r"line 1: the header has the column 'request' twice"),
         ("q.csv", b"Nr;Parameter\n1;2\n", r"no column 'request': name .*; it has 'Nr', 'Parameter'"),
         ("q.csv", b"sep=,\nrequest;size\na;1\n", r"line 2: .* it has 'request;size'"),
-        ("q.csv", b'request,size\na,"0,5"\n', r"line 2: '0,5' is not a plain decimal number"),
+        ("q.csv", b'request,size\na,"1,234"\n', r"line 2: '1,234' may be 1.234 or 1234"),
+        ("q.csv", b'request,size\na,"1,2,3"\n', r"line 2: '1,2,3' is not a plain decimal number"),
         ("q.csv", b"request;size\na;1.234,5\n", r"line 2: '1.234,5' is not a plain decimal number"),
         ("q.csv", b"request\tsize\na\t1,234\n", r"line 2: '1,234' may be 1.234 or 1234"),
         ("q.csv", b"request;size\na;0,5\nb;1.234\n", r"line 3: '1.234' has a point and '0,5' a comma"),
