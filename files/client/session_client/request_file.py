@@ -197,7 +197,7 @@ def _size(text: str, delimiter: str, with_comma: str | None) -> Decimal:
     # Semicolons part cells where the comma is the decimal mark; elsewhere it may part thousands.
     if delimiter in ",\t" and _THOUSANDS.fullmatch(text):
         raise ValueError(
-            f"{text!r} may be {text.replace(',', '.', 1)} or {text.replace(',', '')}: write it without a comma"
+            f"{text!r} may be {text.replace(',', '.', 1)} or {text.replace(',', '')}: leave the comma out"
         )
     size = parse_decimal(text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text)
     if with_comma and "." in text:
