@@ -64,15 +64,21 @@ def intervals_from_logs(
     sizes = {result.id: float(scaled(result.size, time_scale)) for result in done}
     pods = {result.pod for result in done}
     by_pod, by_queue = read_session_logs(logs, pods)
+    # Without sizes in the pods' logs, those of the sessions and the queue need not be the same thing.
+    sized = all(line.size is not None for lines in by_pod.values() for line in lines)
+
+    def key(pod: str, size: float | None) -> tuple[str, float | None]:
+        return pod, size if sized else None
+
     clocks = []
     in_pods: dict[int, LoggedSession] = {}
     # The pods of a node have one clock.
     for node in sorted({result.node for result in done}):
         own = [result for result in done if result.node == node]
         found = align(
-            [((result.pod, sizes[result.id]), result.end, result.id) for result in own],
+            [(key(result.pod, sizes[result.id]), result.end, result.id) for result in own],
             [
-                ((pod, line.size), line)
+                (key(pod, line.size), line)
                 for pod in sorted({result.pod for result in own})
                 for line in by_pod.get(pod, ())
             ],
@@ -86,8 +92,8 @@ def intervals_from_logs(
         # With a fixed list of pods the queue knows them by address only.
         named = any(line.pod in pods for line in by_queue)
         found = align(
-            [((result.pod if named else "", sizes[result.id]), result.end, result.id) for result in done],
-            [((line.pod if named else "", line.size), line) for line in by_queue],
+            [(key(result.pod if named else "", sizes[result.id]), result.end, result.id) for result in done],
+            [(key(line.pod if named else "", line.size), line) for line in by_queue],
             started_at,
         )
         in_queue = found.sessions()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,11 +50,13 @@ class Bench:
     def logs(self) -> Path:
         return self.folder / "cluster/logs"
 
-    def pods(self, *names: str) -> list[Worker]:
+    def pods(self, *names: str, options: Sequence[str] = ()) -> list[Worker]:
         """Start servers that answer these names."""
         started = []
         for name in names:
-            program = self.lab.start("-c", NAMED, name, str(SERVER), "--host", "127.0.0.1", "--port", "0")
+            program = self.lab.start(
+                *("-c", NAMED, name, str(SERVER), "--host", "127.0.0.1", "--port", "0", *options)
+            )
             started.append(Worker(program, program.wait_for("started")[0]["port"]))
         return started
 
@@ -165,6 +167,33 @@ def test_sessions_behind_each_other_in_one_pod(bench: Bench) -> None:
     assert summary["idle_while_queued"] == pytest.approx(last.start, abs=0.3)
     assert summary["queue_wait"]["max"] == pytest.approx(last.start - last.arrival, abs=0.001)
     assert 0.8 <= summary["busy_share"]["web-1-a"] <= 1
+
+
+def test_programs_are_found_whatever_their_sizes_are_said_to_be(bench: Bench) -> None:
+    names = ["web-1-a", "web-1-b"]
+    program = ["--workload", "command", "--", "sh", "-c", "sleep $(cut -d' ' -f2)"]
+    pods = dict(zip(names, bench.pods(*names, options=program), strict=True))
+    queue = bench.lab.dispatcher(list(pods.values()))
+    bench.folder.mkdir()
+    table = bench.folder / "work.csv"
+    # The queue takes the first number for the size, the table has another, and neither are the seconds.
+    rows = [f"{number} {size},{10 * size:g}" for number, size in enumerate(SIZES)]
+    table.write_text("\n".join(["request,size", *rows]) + "\n")
+    done = bench.client(
+        *("run", "--address", f"127.0.0.1:{queue.address[1]}", "--requests", table),
+        *("--results", bench.folder / "queue", "--replicas", 2),
+    )
+    assert done.returncode == 0, done.stderr
+    queue.sessions(len(SIZES))
+    bench.gather(pods, queue.program.log)
+    entry = bench.record("queue", "queue", 2, "--logs", bench.logs)
+    assert [(clock["log"], clock["sessions"]) for clock in entry["clocks"]] == [("pods", 10), ("queue", 10)]
+    assert entry["summary"]["source"] == "logs"
+    # The pods were handed on at once.
+    assert entry["summary"]["idle_while_queued"] <= 8 * 0.05
+    for number, size in enumerate(SIZES, start=1):
+        interval = bench.intervals("queue")[number]
+        assert interval.end - interval.start >= size
 
 
 def test_what_is_missing_in_the_logs_is_derived_and_said(bench: Bench) -> None:
