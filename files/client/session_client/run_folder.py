@@ -14,8 +14,8 @@ from session_client.results import CSV_NAME, SessionResult, read_results
 from session_client.run_record import JSON_NAME, read_run, require_sizes
 from session_client.summary import NOT_LOGGED, Counts, Interval, Summary, analysed, count, intervals_of
 
-MOST_BYTES = 100_000_000
-"""Of a sessions.csv that is read for a page: about a million sessions, which take some minutes."""
+MOST_BYTES = 150_000_000
+"""Of a sessions.csv that is read for a page: more than a million sessions, which take some minutes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,7 +220,7 @@ def test_more_than_a_page_can_sum_up_is_refused_at_once(
         file.truncate(10**11)
     done = command(name, run)
     assert done.returncode == 2
-    assert f"{run / SESSIONS} is larger than 100 MB" in done.stderr
+    assert f"{run / SESSIONS} is larger than 150 MB" in done.stderr
 
 
 def test_what_cannot_be_read_again_is_not_recorded(run: Path, command: Client) -> None:

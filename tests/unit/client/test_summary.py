@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from session_client import summary as module
 from session_client.results import INTERRUPTED, NEVER_SENT, SessionResult
 from session_client.summary import (
     Interval,
@@ -296,13 +297,17 @@ def test_sessions_are_counted_by_outcome(make_result: Callable[..., SessionResul
         make_result(id=5, error="error: no", first_byte=1.0, pod=""),
         make_result(id=6, error=INTERRUPTED, **unanswered),
         make_result(id=7, error=NEVER_SENT, connected=None, attempts=0, **unanswered),
+        make_result(id=8, error="connection reset before a reply", attempts=2, **unanswered),
+        make_result(id=9, error="error: no", first_byte=1.0, pod=""),
+        make_result(id=10, error=INTERRUPTED, **unanswered),
+        make_result(id=11, error="connection reset before a reply", **unanswered),
     ]
     counts = dataclasses.asdict(count(results))
     assert counts == {
         "sessions_done": 3,
-        "sessions_failed": 5,
-        "sessions_retried": 1,
-        "sessions_lost": 1,
+        "sessions_failed": 9,
+        "sessions_retried": 2,
+        "sessions_lost": 3,
         "sessions_duplicated": 1,
     }
 
@@ -310,6 +315,76 @@ def test_sessions_are_counted_by_outcome(make_result: Callable[..., SessionResul
 def test_nothing_done_leaves_nothing_to_analyse(make_result: Callable[..., SessionResult]) -> None:
     assert analyse([make_result(error="connection refused")], Decimal(1), 5) is None
     assert analyse([], Decimal(1), 5) is None
+
+
+def test_every_figure_by_hand(make_result: Callable[..., SessionResult]) -> None:
+    results = [
+        make_result(id=1, size=Decimal(2), intended_start=0.0, connected=0.25, end=3.0, pod="a"),
+        make_result(id=2, size=Decimal(4), intended_start=1.0, connected=1.25, end=8.0, pod="a"),
+        make_result(id=3, size=Decimal(1), intended_start=0.5, connected=None, end=2.0, pod="b"),
+    ]
+    # Without a log the second was in service from 8 - 4 - 0.5, the least that a session took beyond its size.
+    logged = {1: Interval("a", 0.5, 0.75, 2.75), 3: Interval("b", 0.5, 0.5, 1.75)}
+    summary = analyse(results, Decimal(1), 3, logged)
+    assert summary is not None
+    assert {name: pytest.approx(figure) for name, figure in flat(summary).items()} == {
+        "makespan": 8,
+        "lower_bound": 4,
+        "ratio": 2,
+        "list_schedule": 4,
+        "longest_first": 4,
+        "graham_bound": 7 / 3 + 2 / 3 * 4,
+        "wait.mean": 1.5, "wait.p50": 1, "wait.p95": 2.8, "wait.max": 3,
+        "slowdown.mean": 4.75 / 3, "slowdown.p50": 1.5, "slowdown.p95": 1.725, "slowdown.max": 1.75,
+        "connect.mean": 0.25, "connect.p50": 0.25, "connect.p95": 0.475, "connect.max": 0.5,
+
+            "queue_wait.mean": 2.5 / 3,
+            "queue_wait.p50": 0.25,
+            "queue_wait.p95": 2.05,
+            "queue_wait.max": 2.25
+        ,
+        "service.mean": 2.75, "service.p50": 2.25, "service.p95": 4.275, "service.max": 4.5,
+        "source": "mixed",
+        "utilisation": 7 / 24,
+        "busy_share.a": 6.5 / 8, "busy_share.b": 1.25 / 8,
+        # Two pods idled for 0.25 s, one for 0.5 s, two for 1 s, three for 0.75 s while somebody waited.
+        "idle_while_queued": 0.5 + 0.5 + 2 + 2.25,
+        "overhead": 0.25,
+        "pods": 3,
+        "pods_used": 2,
+    }
+
+
+def flat(summary: Summary) -> dict[str, object]:
+    figures: dict[str, object] = {}
+    for name, value in dataclasses.asdict(summary).items():
+        inner = value.items() if isinstance(value, dict) else [("", value)]
+        figures |= {f"{name}.{part}".rstrip("."): figure for part, figure in inner}
+    return figures
+
+
+@pytest.mark.parametrize(("found", "source"), [([], "derived"), ([1], "mixed"), ([1, 2], "logs")])
+def test_where_the_intervals_come_from_is_said(
+    make_result: Callable[..., SessionResult], found: list[int], source: str
+) -> None:
+    results = [make_result(id=1), make_result(id=2, pod="b")]
+    logged = {number: Interval(results[number - 1].pod, 0.1, 0.1, 2.5) for number in found}
+    summary = analyse(results, Decimal(1), None, logged)
+    assert summary is not None
+    assert summary.source == source
+
+
+def test_without_a_size_or_a_pod_there_are_no_figures(make_result: Callable[..., SessionResult]) -> None:
+    sized, unsized, nowhere = make_result(), make_result(size=Decimal(0)), make_result(id=2, pod="")
+    failed = make_result(id=3, error="connection refused")
+    for results in ([unsized], [nowhere], [unsized, failed], [failed], []):
+        assert module.analysed(results, Decimal(1), 1) is None
+    for results in ([sized], [sized, nowhere, failed], [unsized, make_result(id=2)]):
+        logged = {1: Interval("pod-a", 0.1, 0.2, 2.5)}
+        assert module.analysed(results, Decimal("0.5"), 2, logged) == analyse(
+            results, Decimal("0.5"), 2, logged
+        )
+        assert module.analysed(results, Decimal(1), None) == analysed(results)
 
 
 def test_failed_sessions_are_no_part_of_the_figures(
