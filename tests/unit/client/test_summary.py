@@ -128,6 +128,16 @@ def test_grahams_worst_case_for_list_schedules() -> None:
     assert makespan(list_schedule(sizes, 3)) == graham_bound(sizes, 3) == 5
 
 
+def test_no_sessions_take_no_time() -> None:
+    assert graham_bound([], 3) == makespan([]) == 0
+
+
+def test_of_two_that_ended_together_the_longer_was_first() -> None:
+    intervals, overhead = service_intervals([("a", 0.0, 5.0, 0.0), ("a", 0.0, 5.0, 5.0)])
+    assert intervals == [Interval("a", 0, 5, 5), Interval("a", 0, 0, 5)]
+    assert overhead == 0
+
+
 @pytest.mark.parametrize("function", [lower_bound, graham_bound, list_schedule, longest_first])
 def test_no_pods_are_refused(function: Callable[[list[float], int], object]) -> None:
     with pytest.raises(ValueError, match="0 pods: at least 1"):
@@ -257,6 +267,7 @@ def test_idle_while_queued_by_hand(intervals: list[Interval], pods: int, idle: f
         ([1, 3], 0.5, 2),
         ([3, 1, 2], 0.5, 2),
         (range(101), 0.95, 95),
+        ([0, 10, 40], 0.25, 5),
         ([0, 10], 0.95, 9.5),
         ([1, 2], 1, 2),
     ],
@@ -274,7 +285,7 @@ def test_spread_is_in_order(values: list[float]) -> None:
 
 
 def test_a_spread_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="no values"):
+    with pytest.raises(ValueError, match=r"^no values to summarise$"):
         spread([])
 
 
@@ -334,19 +345,30 @@ def test_every_figure_by_hand(make_result: Callable[..., SessionResult]) -> None
         "list_schedule": 4,
         "longest_first": 4,
         "graham_bound": 7 / 3 + 2 / 3 * 4,
-        "wait.mean": 1.5, "wait.p50": 1, "wait.p95": 2.8, "wait.max": 3,
-        "slowdown.mean": 4.75 / 3, "slowdown.p50": 1.5, "slowdown.p95": 1.725, "slowdown.max": 1.75,
-        "connect.mean": 0.25, "connect.p50": 0.25, "connect.p95": 0.475, "connect.max": 0.5,
-
-            "queue_wait.mean": 2.5 / 3,
-            "queue_wait.p50": 0.25,
-            "queue_wait.p95": 2.05,
-            "queue_wait.max": 2.25
-        ,
-        "service.mean": 2.75, "service.p50": 2.25, "service.p95": 4.275, "service.max": 4.5,
+        "wait.mean": 1.5,
+        "wait.p50": 1,
+        "wait.p95": 2.8,
+        "wait.max": 3,
+        "slowdown.mean": 4.75 / 3,
+        "slowdown.p50": 1.5,
+        "slowdown.p95": 1.725,
+        "slowdown.max": 1.75,
+        "connect.mean": 0.25,
+        "connect.p50": 0.25,
+        "connect.p95": 0.475,
+        "connect.max": 0.5,
+        "queue_wait.mean": 2.5 / 3,
+        "queue_wait.p50": 0.25,
+        "queue_wait.p95": 2.05,
+        "queue_wait.max": 2.25,
+        "service.mean": 2.75,
+        "service.p50": 2.25,
+        "service.p95": 4.275,
+        "service.max": 4.5,
         "source": "mixed",
         "utilisation": 7 / 24,
-        "busy_share.a": 6.5 / 8, "busy_share.b": 1.25 / 8,
+        "busy_share.a": 6.5 / 8,
+        "busy_share.b": 1.25 / 8,
         # Two pods idled for 0.25 s, one for 0.5 s, two for 1 s, three for 0.75 s while somebody waited.
         "idle_while_queued": 0.5 + 0.5 + 2 + 2.25,
         "overhead": 0.25,
@@ -406,6 +428,17 @@ def test_a_time_scale_shrinks_times_and_nothing_else(reference_run: list[Session
     assert part.utilisation == pytest.approx(whole.utilisation)
 
 
+@pytest.mark.parametrize("replicas", [None, 7])
+def test_when_the_first_session_starts_is_no_matter(
+    reference_run: list[SessionResult], replicas: int | None
+) -> None:
+    later = [
+        dataclasses.replace(result, intended_start=1000.0, end=1000 + result.end) for result in reference_run
+    ]
+    figures, moved = flat(analysed(reference_run, replicas)), flat(analysed(later, replicas))
+    assert moved == {name: pytest.approx(figure) for name, figure in figures.items()}
+
+
 def test_names_of_pods_are_no_matter(reference_run: list[SessionResult]) -> None:
     renamed = [dataclasses.replace(result, pod=result.pod[::-1]) for result in reference_run]
     assert dataclasses.replace(analysed(renamed), busy_share={}) == dataclasses.replace(
@@ -416,3 +449,10 @@ def test_names_of_pods_are_no_matter(reference_run: list[SessionResult]) -> None
 def test_sessions_of_no_length_have_no_ratio(make_result: Callable[..., SessionResult]) -> None:
     summary = analysed([make_result(size=Decimal(0), end=0.1)])
     assert (summary.lower_bound, summary.ratio, summary.utilisation) == (0, None, 0)
+
+
+def test_a_session_that_took_no_time_at_all_kept_no_pod_busy(
+    make_result: Callable[..., SessionResult],
+) -> None:
+    summary = analysed([make_result(size=Decimal(0), connected=None, end=0.0)])
+    assert (summary.makespan, summary.utilisation, summary.busy_share) == (0, 0, {"pod-a": 0})

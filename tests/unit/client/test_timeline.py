@@ -89,8 +89,18 @@ def test_idle_spans_of_many_sessions_take_no_square_of_their_number() -> None:
     assert idle_spans(busy, queued) == [(place + 0.5, place + 0.75) for place in range(50_000)]
 
 
-def test_the_last_of_many_overtakes_all() -> None:
-    many = 12_000
+def test_sessions_wait_between_others_that_do_not() -> None:
+    intervals = [
+        Interval("a", 0, 0, 1),
+        Interval("a", 2, 3, 4),
+        Interval("a", 3, 4, 5),
+        Interval("a", 8, 9, 9),
+    ]
+    assert queued_spans(moments(intervals, 1)) == [(2, 4), (8, 9)]
+
+
+@pytest.mark.parametrize("many", [1, 2, 5001, 12_000])
+def test_the_last_of_many_overtakes_all(many: int) -> None:
     intervals = [Interval("a", 0, many - place, many) for place in range(many)]
     assert overtakes(intervals) == Overtakes(many * (many - 1) // 2, many - 1)
     assert overtakes(intervals[::-1]) == Overtakes(0, 0)
