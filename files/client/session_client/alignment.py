@@ -33,7 +33,7 @@ _ANCHORS = 8
 _MOST_OFFSETS = 400
 
 Key = Hashable
-"""What a session and its line have in common: size, and pod where the log tells."""
+"""What a session and its line have in common: pod and size, as far as the log tells."""
 
 _Ends = dict[Key, list[tuple[float, int]]]
 _Log = dict[Key, list[LoggedSession]]

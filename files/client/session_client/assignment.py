@@ -16,16 +16,22 @@ from numpy.typing import NDArray
 DRAWS = 100_000
 """So many draws know a share of 0.5 to 0.0016, its standard error."""
 
+LEAST_DRAWS = 200
+"""So many tell the 5th and 95th percentile; with a million sessions they hardly differ."""
+
 MOST_BINDINGS = 50_000_000
 """Sessions bound in all draws together, at most: about a second. More sessions are drawn less often."""
+
+MOST_CELLS = 200_000_000
+"""Sums of pods in all draws together, at most: about a second, too."""
 
 _CELLS_AT_ONCE = 2**20
 """Sums of pods held at a time: 8 MiB."""
 
 
-def draws_for(sessions: int) -> int:
-    """Return how often to draw an assignment of so many sessions."""
-    return max(1000, min(DRAWS, MOST_BINDINGS // max(1, sessions)))
+def draws_for(sessions: int, pods: int) -> int:
+    """Return how often to draw an assignment of so many sessions to so many pods."""
+    return max(LEAST_DRAWS, min(DRAWS, MOST_BINDINGS // max(1, sessions), MOST_CELLS // pods))
 
 
 def random_makespans(

@@ -57,7 +57,7 @@ def record_measurement(arguments: argparse.Namespace) -> ExitCode:
         results = with_nodes(results, nodes_of_pods(arguments.pods))
         write_results(csv_path, results)
     clocks = _read_logs(arguments, results) if arguments.logs else None
-    logged = read_intervals(csv_path.with_name(INTERVALS_NAME))
+    logged = read_intervals(csv_path.with_name(INTERVALS_NAME), results)
     counts = count(results)
     summary = analysed(results, arguments.time_scale, arguments.replicas, logged)
     if logged:

@@ -214,7 +214,7 @@ def _chance(ways: Sequence[Way]) -> Chance:
     random = random_makespans(
         [size + overhead for size in most.measured.sizes],
         most.measured.pods,
-        draws_for(len(most.measured.sizes)),
+        draws_for(len(most.measured.sizes), most.measured.pods),
     )
     spans = [(way.name, span) for way in ways if (span := way.over(lambda summary: summary.makespan))]
     marks = [Mark(shortened(name), span.median, "mark-measured", span.low, span.high) for name, span in spans]

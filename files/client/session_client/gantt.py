@@ -76,7 +76,7 @@ def rows_of(measured: Measured) -> list[Row]:
     ]
     rows.sort(key=lambda row: -row.served[-1].interval.end)
     unused = max(0, measured.pods - len(rows))
-    return rows + [Row("(unused)", [], list(queued)) for _ in range(unused)]
+    return rows + [Row("(unused)", [], queued)] * unused
 
 
 def level_of(served: Served, measured: Measured) -> int:

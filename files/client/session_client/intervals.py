@@ -14,6 +14,7 @@ from session_client.alignment import Clock, align
 from session_client.errors import CannotRunError
 from session_client.files import write_whole
 from session_client.requests import scaled
+from session_client.results import CSV_NAME as RESULTS_NAME
 from session_client.results import SessionResult
 from session_client.session_logs import LoggedSession, read_session_logs
 from session_client.summary import Interval
@@ -63,15 +64,21 @@ def intervals_from_logs(
     sizes = {result.id: float(scaled(result.size, time_scale)) for result in done}
     pods = {result.pod for result in done}
     by_pod, by_queue = read_session_logs(logs, pods)
+    # Without sizes in the pods' logs, those of the sessions and the queue need not be the same thing.
+    sized = all(line.size is not None for lines in by_pod.values() for line in lines)
+
+    def key(pod: str, size: float | None) -> tuple[str, float | None]:
+        return pod, size if sized else None
+
     clocks = []
     in_pods: dict[int, LoggedSession] = {}
     # The pods of a node have one clock.
     for node in sorted({result.node for result in done}):
         own = [result for result in done if result.node == node]
         found = align(
-            [((result.pod, sizes[result.id]), result.end, result.id) for result in own],
+            [(key(result.pod, sizes[result.id]), result.end, result.id) for result in own],
             [
-                ((pod, line.size), line)
+                (key(pod, line.size), line)
                 for pod in sorted({result.pod for result in own})
                 for line in by_pod.get(pod, ())
             ],
@@ -85,8 +92,8 @@ def intervals_from_logs(
         # With a fixed list of pods the queue knows them by address only.
         named = any(line.pod in pods for line in by_queue)
         found = align(
-            [((result.pod if named else "", sizes[result.id]), result.end, result.id) for result in done],
-            [((line.pod if named else "", line.size), line) for line in by_queue],
+            [(key(result.pod if named else "", sizes[result.id]), result.end, result.id) for result in done],
+            [(key(line.pod if named else "", line.size), line) for line in by_queue],
             started_at,
         )
         in_queue = found.sessions()
@@ -126,37 +133,45 @@ def write_intervals(path: Path, intervals: Mapping[int, Interval]) -> None:
     write_whole(path, stream.getvalue())
 
 
-def read_intervals(path: Path) -> dict[int, Interval]:
-    """Read intervals.csv; without one there are none.
+def read_intervals(path: Path, results: Sequence[SessionResult]) -> dict[int, Interval]:
+    """Read the intervals.csv of these sessions; without one there are none.
 
-    Raises CannotRunError, with the line, when the file is no intervals.csv.
+    Raises CannotRunError, with the line or the session, when the file is no intervals.csv, or that of others.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise CannotRunError(f"cannot read {path}: {error}. {_REMEDY}") from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    except OSError as error:
+        raise CannotRunError(f"cannot read {path}: {error.strerror}. {_REMEDY}") from None
+    except UnicodeDecodeError:
+        raise CannotRunError(f"{path} is not a text file. {_REMEDY}") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""), restval="", strict=True)
+    done = {result.id: result for result in results if result.done}
     try:
-        _check_header(next(reader, []))
-        return dict(_read_row(row) for row in reader)
+        _check_header(reader.fieldnames or ())
+        return dict(_read_row(row, done) for row in reader)
     except (ValueError, csv.Error) as error:
         raise CannotRunError(f"{path}, line {max(reader.line_num, 1)}: {error}. {_REMEDY}") from None
 
 
-def _check_header(row: Sequence[str]) -> None:
-    if tuple(row) != _COLUMNS:
+def _check_header(names: Sequence[str]) -> None:
+    if not set(_COLUMNS) <= set(names):
         raise ValueError(f"the columns must be {','.join(_COLUMNS)}")
 
 
-def _read_row(row: Sequence[str]) -> tuple[int, Interval]:
-    """Read one row; raises ValueError when it is not one."""
-    number, pod, *times = row
-    arrival, start, end = map(float, times)
+def _read_row(row: Mapping[str, str], done: Mapping[int, SessionResult]) -> tuple[int, Interval]:
+    """Read one row; raises ValueError when it is not one, or is not about these sessions."""
+    number = int(row["id"])
+    arrival, start, end = (float(row[name]) for name in ("arrival", "start", "end"))
     if not 0 <= arrival <= start <= end < math.inf:
         raise ValueError("arrival, start and end must be times in this order")
-    return int(number), Interval(pod, arrival, start, end)
+    if number not in done:
+        raise ValueError(f"session {number} is none that {RESULTS_NAME} has as done")
+    result = done[number]
+    if row["pod"] != result.pod or arrival < result.intended_start or end > result.end:
+        raise ValueError(f"session {number} was on another pod, or at another time: see {RESULTS_NAME}")
+    return number, Interval(result.pod, arrival, start, end)
 
 
 def _read_started(path: Path) -> float | None:

@@ -24,6 +24,9 @@ MOST_NODES = 100_000
 MOST_SESSIONS = 100
 """Beyond this many the search, which is as deep as there are sessions, is not begun."""
 
+MOST_TRIALS = 1_000_000
+"""Sessions times pods up to which MULTIFIT is tried: about a second. So many sessions pack well anyway."""
+
 _PER_SECOND = 10**9
 
 
@@ -41,8 +44,11 @@ def optimum(sizes: Sequence[float], pods: int, most_nodes: int = MOST_NODES) -> 
     Raises ValueError without pods.
     """
     lower = _ceil_to_grain(lower_bound(sizes, pods), sizes)
+    pods = min(pods, max(1, len(sizes)))  # more of them change nothing
     whole = sorted((_nanoseconds(size) for size in sizes), reverse=True)
-    best = min(_nanoseconds(makespan(longest_first(sizes, pods))), _multifit(whole, pods))
+    best = _nanoseconds(makespan(longest_first(sizes, pods)))
+    if len(whole) * pods <= MOST_TRIALS:
+        best = min(best, _multifit(whole, pods))
     if best <= lower or len(whole) > MOST_SESSIONS:
         return Optimum(best / _PER_SECOND, proven=best <= lower)
     search = _Search(whole, pods, lower, best, most_nodes)

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
@@ -13,6 +12,9 @@ from session_client.files import write_whole
 from session_client.requests import parse_decimal
 
 CSV_NAME = "sessions.csv"
+
+LATEST = 1e10
+"""Seconds from the measurement's start, some centuries: figures and charts hold up to there."""
 
 INTERRUPTED = "interrupted"
 """Error of a session that the client itself broke off."""
@@ -113,7 +115,7 @@ def _cell(value: object) -> str:
 
 def _time(text: str) -> float:
     value = float(text)
-    if not math.isfinite(value):
+    if not 0 <= value < LATEST:
         raise ValueError(f"{text!r} is no time")
     return value
 
@@ -123,7 +125,7 @@ def _result(row: Sequence[str]) -> SessionResult:
     if len(row) != len(COLUMNS):
         raise ValueError(f"{len(COLUMNS)} columns expected, {len(row)} found")
     number, size, intended_start, connected, first_byte, end, pod, node, attempts, error = row
-    return SessionResult(
+    result = SessionResult(
         id=int(number),
         size=parse_decimal(size),
         intended_start=_time(intended_start),
@@ -135,3 +137,6 @@ def _result(row: Sequence[str]) -> SessionResult:
         attempts=int(attempts),
         error=error,
     )
+    if result.done and not result.intended_start <= result.arrival <= result.end:
+        raise ValueError("intended_start, connected and end must be times in this order")
+    return result

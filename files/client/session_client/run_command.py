@@ -23,7 +23,7 @@ from session_client.output import TXT_NAME, client_text
 from session_client.printing import complain, print_text
 from session_client.progress import Tally
 from session_client.recorder import Recorder
-from session_client.request_file import read_requests
+from session_client.request_file import order_note, read_requests
 from session_client.requests import (
     OpeningOrder,
     Request,
@@ -102,7 +102,7 @@ def _requests(arguments: argparse.Namespace) -> list[Request]:
             raise CannotRunError(
                 "--time-scale is for sizes; --requests are sent as they are: leave one of them out"
             )
-        requests = read_requests(arguments.requests)
+        requests = read_requests(arguments.requests, _request_end(arguments))
         if seed is not None:
             requests = shuffled(requests, seed)
     else:
@@ -113,6 +113,8 @@ def _requests(arguments: argparse.Namespace) -> list[Request]:
         requests = make_requests(sizes if seed is None else shuffled(sizes, seed), arguments.time_scale)
     if arguments.order == OpeningOrder.LONGEST_FIRST:
         requests = longest_first(requests)
+        if arguments.requests and (note := order_note(requests)):
+            complain(note)
     starts = arguments.arrivals.starts(len(requests))
     return [replace(request, intended_start=start) for request, start in zip(requests, starts, strict=True)]
 

@@ -11,8 +11,11 @@ from session_client.intervals import CSV_NAME as INTERVALS_NAME
 from session_client.intervals import read_intervals
 from session_client.requests import scaled
 from session_client.results import CSV_NAME, SessionResult, read_results
-from session_client.run_record import JSON_NAME, read_run
+from session_client.run_record import JSON_NAME, read_run, require_sizes
 from session_client.summary import NOT_LOGGED, Counts, Interval, Summary, analysed, count, intervals_of
+
+MOST_BYTES = 150_000_000
+"""Of a sessions.csv that is read for a page: more than a million sessions, which take some minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,29 +85,33 @@ def read_run_folder(folder: Path) -> Run:
     """
     path = folder / JSON_NAME
     record = read_run(path)
-    time_scale = Decimal(str(record["time_scale"]))
-    try:
-        measurements = [
-            measured(
-                read_results(folder / entry["folder"] / CSV_NAME),
-                read_intervals(folder / entry["folder"] / INTERVALS_NAME),
-                folder=entry["folder"],
-                dispatch=entry["dispatch"],
-                order=entry["order"],
-                address=entry["address"],
-                seed=entry["seed"],
-                time_scale=time_scale,
-                pods=record["replicas"],
-            )
-            for entry in record["measurements"]
-        ]
-    except (KeyError, TypeError) as error:
-        raise CannotRunError(
-            f"{path} has a measurement without {error}: move it away and record again"
-        ) from None
+    measurements = [_measured(folder, record, entry) for entry in record["measurements"]]
     if not measurements:
         raise CannotRunError(f"{path} holds no measurement: add one with `session-client record`")
     return Run(folder.resolve().name, record["environment"], measurements)
+
+
+def _measured(folder: Path, record: Mapping[str, Any], entry: Mapping[str, Any]) -> Measured:
+    """Read the files of a measurement; record and entry are valid."""
+    path = folder / entry["folder"] / CSV_NAME
+    if path.is_file() and path.stat().st_size > MOST_BYTES:
+        raise CannotRunError(
+            f"{path} is larger than {MOST_BYTES // 10**6} MB, which is more than a page can sum up: "
+            "measure in several runs"
+        )
+    results = read_results(path)
+    require_sizes(record["sizes"], [result.size for result in results], path)
+    return measured(
+        results,
+        read_intervals(path.with_name(INTERVALS_NAME), results),
+        folder=entry["folder"],
+        dispatch=entry["dispatch"],
+        order=entry["order"],
+        address=entry["address"],
+        seed=entry["seed"],
+        time_scale=Decimal(str(record["time_scale"])),
+        pods=int(record["replicas"]),
+    )
 
 
 def measured(

@@ -94,7 +94,9 @@ def section(number: int, measured: Measured) -> Section:
 def _charts(measured: Measured, summary: Summary) -> Charts:
     # The overhead is part of what a pod does for a session, so a fair comparison gives it to all.
     makespans = random_makespans(
-        [size + measured.overhead for size in measured.sizes], measured.pods, draws_for(len(measured.sizes))
+        [size + measured.overhead for size in measured.sizes],
+        measured.pods,
+        draws_for(len(measured.sizes), measured.pods),
     )
     p5, p50, p95 = (float(makespans[int(share * len(makespans))]) for share in (0.05, 0.5, 0.95))
     random = Random(

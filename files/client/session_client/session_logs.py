@@ -17,12 +17,13 @@ from typing import Any
 class LoggedSession:
     """A session by the log of a pod or of the queue, in seconds since the epoch by that machine's clock.
 
+    The size is None where the log has none: a program's pod is asked for something else than seconds.
     A pod's start and end are when it took the session up and had closed it; the queue's, when it bound the
     session to the pod and when the pod had closed. Only the queue knows the arrival, of the first byte.
     """
 
     pod: str
-    size: float
+    size: float | None
     start: float
     end: float
     arrival: float | None = None
@@ -70,7 +71,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 def _pod_session(line: dict[str, Any], pod: str) -> LoggedSession | None:
     """Read a line of files/server/server.py."""
     end, size, seconds = _epoch(line), _number(line, "size"), _number(line, "seconds")
-    if end is None or size is None or seconds is None:
+    if end is None or seconds is None:
         return None
     return LoggedSession(pod, size, end - seconds, end)
 

@@ -122,7 +122,7 @@ def graham_bound(sizes: Sequence[float], pods: int) -> float:
 def list_schedule(sizes: Sequence[float], pods: int) -> list[Interval]:
     """Simulate one queue in the given order: each session goes to the pod free first; all arrive at 0."""
     _require_pods(pods)
-    free = [(0.0, number) for number in range(pods)]
+    free = [(0.0, number) for number in range(min(pods, len(sizes)))]
     schedule = []
     for size in sizes:
         start, number = heapq.heappop(free)

@@ -13,6 +13,8 @@ from session_client.summary import Interval
 START_PRECISION = 0.01
 """Seconds; a derived start of service is not known better than this."""
 
+_PART = 5000
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -77,14 +79,18 @@ def idle_spans(
     """Return when one pod, busy in those spans, idled while a session waited. Queued spans are in order."""
     served = sorted(busy)
     idle = []
+    first = 0
     for begin, end in queued:
         at = begin
-        for start, stop in served:
-            if stop <= at or start >= end:
-                continue
+        while first < len(served) and served[first][1] <= begin:
+            first += 1
+        for place in range(first, len(served)):
+            start, stop = served[place]
+            if start >= end:
+                break
             if start > at:
                 idle.append((at, start))
-            at = stop
+            at = max(at, stop)
         if at < end:
             idle.append((at, end))
     return idle
@@ -99,9 +105,14 @@ def overtakes(intervals: Sequence[Interval], precision: float = START_PRECISION)
     """
     later_starts: list[float] = []
     pairs = most = 0
-    for interval in reversed(intervals):
-        suffered = bisect.bisect_left(later_starts, interval.start - precision)
-        pairs += suffered
-        most = max(most, suffered)
-        bisect.insort(later_starts, interval.start)
+    # In parts, for to insert into one long list takes as long as the list is.
+    for end in range(len(intervals), 0, -_PART):
+        starts: list[float] = []
+        for interval in reversed(intervals[max(0, end - _PART) : end]):
+            before = interval.start - precision
+            suffered = bisect.bisect_left(later_starts, before) + bisect.bisect_left(starts, before)
+            pairs += suffered
+            most = max(most, suffered)
+            bisect.insort(starts, interval.start)
+        later_starts = sorted(later_starts + starts)
     return Overtakes(pairs, most)

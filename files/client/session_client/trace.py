@@ -13,25 +13,32 @@ from session_client.timeline import moments
 
 TRACE_NAME = "trace.json"
 
+MOST_SESSIONS = 100_000
+"""Of all measurements: some 70 MB, about as much as a browser can show."""
+
 Event = dict[str, Any]
 
 
 def trace_text(run: Run) -> str:
     """Return the whole of trace.json: an event a line."""
+    most = MOST_SESSIONS // len(run.measurements)
     events = [
         event
         for process, measured in enumerate(run.measurements, start=1)
-        for event in _events(process, measured)
+        for event in _events(process, measured, most)
     ]
     lines = ",\n".join(json.dumps(event, separators=(",", ":")) for event in events)
     return f'{{"displayTimeUnit":"ms","traceEvents":[\n{lines}\n]}}\n'
 
 
-def _events(process: int, measured: Measured) -> list[Event]:
+def _events(process: int, measured: Measured, most: int) -> list[Event]:
+    title = measured.folder
+    if len(measured.served) > most:
+        title += f" (the first {most:,} of {len(measured.served):,} sessions)"
     pods = {pod: thread for thread, pod in enumerate(sorted({i.pod for i in measured.intervals}), start=1)}
-    events: list[Event] = [_name("process_name", process, 0, measured.folder)]
+    events: list[Event] = [_name("process_name", process, 0, title)]
     events += [_name("thread_name", process, thread, pod) for pod, thread in pods.items()]
-    for served in measured.served:
+    for served in measured.served[:most]:
         result, interval = served.result, served.interval
         name = f"{plain(result.size)} (session {result.id})"
         events.append(
@@ -55,7 +62,7 @@ def _events(process: int, measured: Measured) -> list[Event]:
             wait = {"cat": "wait", "name": f"{name} waits", "pid": process, "id": f"{process}.{result.id}"}
             events.append({"ph": "b", "ts": _micro(interval.arrival), **wait})
             events.append({"ph": "e", "ts": _micro(interval.start), **wait})
-    for moment in moments(measured.intervals, measured.pods):
+    for moment in moments(measured.intervals, measured.pods)[: 3 * most]:
         counter = {"ph": "C", "pid": process, "ts": _micro(moment.time)}
         events.append(counter | {"name": "sessions waiting", "args": {"waiting": moment.waiting}})
         events.append(counter | {"name": "pods idle", "args": {"idle": moment.idle}})

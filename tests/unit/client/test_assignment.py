@@ -36,6 +36,7 @@ def test_a_small_case_has_the_distribution_of_all_assignments() -> None:
 
 def test_one_pod_leaves_no_choice() -> None:
     assert set(random_makespans([1, 2, 3], 1, draws=100)) == {6}
+    assert list(random_makespans([1, 2, 3], 1, draws=1)) == [6]
 
 
 def test_no_sessions_take_no_time() -> None:
@@ -45,6 +46,8 @@ def test_no_sessions_take_no_time() -> None:
 def test_the_seed_decides() -> None:
     once, again, other = (random_makespans(REFERENCE_SIZES, 5, draws=1000, seed=seed) for seed in (1, 1, 2))
     assert numpy.array_equal(once, again)
+    usual, first = random_makespans(REFERENCE_SIZES, 5, 1000), random_makespans(REFERENCE_SIZES, 5, 1000, 0)
+    assert numpy.array_equal(usual, first)
     assert not numpy.array_equal(once, other)
 
 
@@ -69,10 +72,21 @@ def test_share_at_most_by_hand(value: float, share: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sessions", "draws"), [(0, DRAWS), (14, DRAWS), (500, DRAWS), (5000, 10_000), (10**9, 1000)]
+    ("sessions", "pods", "draws"),
+    [
+        (0, 1, DRAWS),
+        (14, 5, DRAWS),
+        (500, 2000, DRAWS),
+        (5000, 5, 10_000),
+        (7001, 5, 7141),
+        (14, 30_001, 6666),
+        (14, 20_000, 10_000),
+        (10**9, 1, 200),
+        (14, 10**6, 200),
+    ],
 )
-def test_more_sessions_are_drawn_less_often(sessions: int, draws: int) -> None:
-    assert draws_for(sessions) == draws
+def test_more_sessions_and_more_pods_are_drawn_less_often(sessions: int, pods: int, draws: int) -> None:
+    assert draws_for(sessions, pods) == draws
 
 
 @pytest.mark.parametrize(("pods", "draws"), [(0, 1), (1, 0)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,11 +50,13 @@ class Bench:
     def logs(self) -> Path:
         return self.folder / "cluster/logs"
 
-    def pods(self, *names: str) -> list[Worker]:
+    def pods(self, *names: str, options: Sequence[str] = ()) -> list[Worker]:
         """Start servers that answer these names."""
         started = []
         for name in names:
-            program = self.lab.start("-c", NAMED, name, str(SERVER), "--host", "127.0.0.1", "--port", "0")
+            program = self.lab.start(
+                *("-c", NAMED, name, str(SERVER), "--host", "127.0.0.1", "--port", "0", *options)
+            )
             started.append(Worker(program, program.wait_for("started")[0]["port"]))
         return started
 
@@ -86,7 +88,9 @@ class Bench:
         return entry
 
     def intervals(self, name: str) -> dict[int, Interval]:
-        return read_intervals(self.folder / name / "intervals.csv")
+        return read_intervals(
+            self.folder / name / "intervals.csv", read_results(self.folder / name / "sessions.csv")
+        )
 
     def text(self, name: str) -> str:
         return (self.folder / name / "client.txt").read_text()
@@ -164,6 +168,33 @@ def test_sessions_behind_each_other_in_one_pod(bench: Bench) -> None:
     assert 0.8 <= summary["busy_share"]["web-1-a"] <= 1
 
 
+def test_programs_are_found_whatever_their_sizes_are_said_to_be(bench: Bench) -> None:
+    names = ["web-1-a", "web-1-b"]
+    program = ["--workload", "command", "--", "sh", "-c", "sleep $(cut -d' ' -f2)"]
+    pods = dict(zip(names, bench.pods(*names, options=program), strict=True))
+    queue = bench.lab.dispatcher(list(pods.values()))
+    bench.folder.mkdir()
+    table = bench.folder / "work.csv"
+    # The queue takes the first number for the size, the table has another, and neither are the seconds.
+    rows = [f"{number} {size},{10 * size:g}" for number, size in enumerate(SIZES)]
+    table.write_text("\n".join(["request,size", *rows]) + "\n")
+    done = bench.client(
+        *("run", "--address", f"127.0.0.1:{queue.address[1]}", "--requests", table),
+        *("--results", bench.folder / "queue", "--replicas", 2),
+    )
+    assert done.returncode == 0, done.stderr
+    queue.sessions(len(SIZES))
+    bench.gather(pods, queue.program.log)
+    entry = bench.record("queue", "queue", 2, "--logs", bench.logs)
+    assert [(clock["log"], clock["sessions"]) for clock in entry["clocks"]] == [("pods", 10), ("queue", 10)]
+    assert entry["summary"]["source"] == "logs"
+    # The pods were handed on at once.
+    assert entry["summary"]["idle_while_queued"] <= 8 * 0.05
+    for number, size in enumerate(SIZES, start=1):
+        interval = bench.intervals("queue")[number]
+        assert interval.end - interval.start >= size
+
+
 def test_what_is_missing_in_the_logs_is_derived_and_said(bench: Bench) -> None:
     pods = dict(zip(["web-1-a", "web-1-b"], bench.pods("web-1-a", "web-1-b"), strict=True))
     queue = bench.lab.dispatcher(list(pods.values()))
@@ -215,8 +246,14 @@ def test_without_the_start_or_after_another_run_nothing_is_taken_from_old_files(
             "line 2: arrival, start and end must be times in this order",
         ),
         ("id,pod,arrival,start,end\n1,a,0,nan,1\n", "line 2: arrival, start and end must be times"),
-        ("id,pod,arrival,start,end\n1,a,0\n", "line 2: not enough values"),
+        ("id,pod,arrival,start,end\n1,a,0\n", "line 2: could not convert"),
         ("id,pod,arrival,start,end\n1,a,0,1,x\n", "line 2: could not convert"),
+        ("id,pod,arrival,start,end\n2,pod-a,0,1,2\n", "line 2: session 2 is none that sessions.csv has"),
+        ("id,pod,arrival,start,end\n1,pod-b,0,1,2\n", "line 2: session 1 was on another pod"),
+        (
+            "id,pod,arrival,start,end\n1,pod-a,0,1,3\n",
+            "line 2: session 1 was on another pod, or at another time",
+        ),
     ],
 )
 def test_intervals_that_are_none_are_named(
@@ -236,6 +273,14 @@ def test_intervals_that_are_none_are_named(
     assert done.returncode == 2
     assert message in done.stderr
     assert "Remove it, and record the measurement again" in done.stderr
+
+
+def test_intervals_go_by_the_names_of_their_columns(
+    tmp_path: Path, make_result: Callable[..., SessionResult]
+) -> None:
+    path = tmp_path / "intervals.csv"
+    path.write_text("later,end,start,arrival,pod,id\nx,2,1,0.5,pod-a,1\n")
+    assert read_intervals(path, [make_result()]) == {1: Interval("pod-a", 0.5, 1, 2)}
 
 
 POD_LINE = {"time": "2026-11-24T23:03:52.100+00:00", "event": "session", "size": 2.0, "seconds": 2.05}

@@ -276,6 +276,17 @@ def test_the_trace_shows_each_session_on_its_pod(side_by_side: Path, report: Cal
     assert last == [{"waiting": 0}, {"idle": 5}]
 
 
+def test_a_trace_of_many_sessions_is_cut_and_says_so(
+    side_by_side: Path, report: Callable[[Path], Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("session_client.trace.MOST_SESSIONS", 30)
+    report(side_by_side)
+    events = json.loads((side_by_side / "trace.json").read_text())["traceEvents"]
+    assert Counter(event["pid"] for event in events if event["ph"] == "X") == {1: 10, 2: 10, 3: 10}
+    names = [event["args"]["name"] for event in events if event["name"] == "process_name"]
+    assert names[0] == "nodeport (the first 10 of 14 sessions)"
+
+
 @pytest.mark.parametrize("name", ["report", "compare"])
 def test_what_is_missing_is_named(command: Client, side_by_side: Path, name: str) -> None:
     done = command(name, side_by_side / "absent")
@@ -291,7 +302,10 @@ def test_what_is_missing_is_named(command: Client, side_by_side: Path, name: str
 @pytest.mark.parametrize("name", ["report", "compare"])
 @pytest.mark.parametrize(
     ("measurements", "message"),
-    [([], "holds no measurement"), ([{"folder": "queue"}], "has a measurement without 'dispatch'")],
+    [
+        ([], "holds no measurement"),
+        ([{"folder": "queue"}], "measurements[0] must contain ['address', 'dispatch',"),
+    ],
 )
 def test_a_record_that_is_not_whole_is_refused(
     command: Client, side_by_side: Path, name: str, measurements: list[object], message: str

@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from session_client import summary as module
 from session_client.results import INTERRUPTED, NEVER_SENT, SessionResult
 from session_client.summary import (
     Interval,
@@ -125,6 +126,16 @@ def test_grahams_worst_case_for_list_schedules() -> None:
     # m (m - 1) sessions of 1 and then one of m reach the bound.
     sizes = [1.0] * 6 + [3.0]
     assert makespan(list_schedule(sizes, 3)) == graham_bound(sizes, 3) == 5
+
+
+def test_no_sessions_take_no_time() -> None:
+    assert graham_bound([], 3) == makespan([]) == 0
+
+
+def test_of_two_that_ended_together_the_longer_was_first() -> None:
+    intervals, overhead = service_intervals([("a", 0.0, 5.0, 0.0), ("a", 0.0, 5.0, 5.0)])
+    assert intervals == [Interval("a", 0, 5, 5), Interval("a", 0, 0, 5)]
+    assert overhead == 0
 
 
 @pytest.mark.parametrize("function", [lower_bound, graham_bound, list_schedule, longest_first])
@@ -256,6 +267,7 @@ def test_idle_while_queued_by_hand(intervals: list[Interval], pods: int, idle: f
         ([1, 3], 0.5, 2),
         ([3, 1, 2], 0.5, 2),
         (range(101), 0.95, 95),
+        ([0, 10, 40], 0.25, 5),
         ([0, 10], 0.95, 9.5),
         ([1, 2], 1, 2),
     ],
@@ -273,7 +285,7 @@ def test_spread_is_in_order(values: list[float]) -> None:
 
 
 def test_a_spread_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="no values"):
+    with pytest.raises(ValueError, match=r"^no values to summarise$"):
         spread([])
 
 
@@ -296,13 +308,17 @@ def test_sessions_are_counted_by_outcome(make_result: Callable[..., SessionResul
         make_result(id=5, error="error: no", first_byte=1.0, pod=""),
         make_result(id=6, error=INTERRUPTED, **unanswered),
         make_result(id=7, error=NEVER_SENT, connected=None, attempts=0, **unanswered),
+        make_result(id=8, error="connection reset before a reply", attempts=2, **unanswered),
+        make_result(id=9, error="error: no", first_byte=1.0, pod=""),
+        make_result(id=10, error=INTERRUPTED, **unanswered),
+        make_result(id=11, error="connection reset before a reply", **unanswered),
     ]
     counts = dataclasses.asdict(count(results))
     assert counts == {
         "sessions_done": 3,
-        "sessions_failed": 5,
-        "sessions_retried": 1,
-        "sessions_lost": 1,
+        "sessions_failed": 9,
+        "sessions_retried": 2,
+        "sessions_lost": 3,
         "sessions_duplicated": 1,
     }
 
@@ -310,6 +326,87 @@ def test_sessions_are_counted_by_outcome(make_result: Callable[..., SessionResul
 def test_nothing_done_leaves_nothing_to_analyse(make_result: Callable[..., SessionResult]) -> None:
     assert analyse([make_result(error="connection refused")], Decimal(1), 5) is None
     assert analyse([], Decimal(1), 5) is None
+
+
+def test_every_figure_by_hand(make_result: Callable[..., SessionResult]) -> None:
+    results = [
+        make_result(id=1, size=Decimal(2), intended_start=0.0, connected=0.25, end=3.0, pod="a"),
+        make_result(id=2, size=Decimal(4), intended_start=1.0, connected=1.25, end=8.0, pod="a"),
+        make_result(id=3, size=Decimal(1), intended_start=0.5, connected=None, end=2.0, pod="b"),
+    ]
+    # Without a log the second was in service from 8 - 4 - 0.5, the least that a session took beyond its size.
+    logged = {1: Interval("a", 0.5, 0.75, 2.75), 3: Interval("b", 0.5, 0.5, 1.75)}
+    summary = analyse(results, Decimal(1), 3, logged)
+    assert summary is not None
+    assert {name: pytest.approx(figure) for name, figure in flat(summary).items()} == {
+        "makespan": 8,
+        "lower_bound": 4,
+        "ratio": 2,
+        "list_schedule": 4,
+        "longest_first": 4,
+        "graham_bound": 7 / 3 + 2 / 3 * 4,
+        "wait.mean": 1.5,
+        "wait.p50": 1,
+        "wait.p95": 2.8,
+        "wait.max": 3,
+        "slowdown.mean": 4.75 / 3,
+        "slowdown.p50": 1.5,
+        "slowdown.p95": 1.725,
+        "slowdown.max": 1.75,
+        "connect.mean": 0.25,
+        "connect.p50": 0.25,
+        "connect.p95": 0.475,
+        "connect.max": 0.5,
+        "queue_wait.mean": 2.5 / 3,
+        "queue_wait.p50": 0.25,
+        "queue_wait.p95": 2.05,
+        "queue_wait.max": 2.25,
+        "service.mean": 2.75,
+        "service.p50": 2.25,
+        "service.p95": 4.275,
+        "service.max": 4.5,
+        "source": "mixed",
+        "utilisation": 7 / 24,
+        "busy_share.a": 6.5 / 8,
+        "busy_share.b": 1.25 / 8,
+        # Two pods idled for 0.25 s, one for 0.5 s, two for 1 s, three for 0.75 s while somebody waited.
+        "idle_while_queued": 0.5 + 0.5 + 2 + 2.25,
+        "overhead": 0.25,
+        "pods": 3,
+        "pods_used": 2,
+    }
+
+
+def flat(summary: Summary) -> dict[str, object]:
+    figures: dict[str, object] = {}
+    for name, value in dataclasses.asdict(summary).items():
+        inner = value.items() if isinstance(value, dict) else [("", value)]
+        figures |= {f"{name}.{part}".rstrip("."): figure for part, figure in inner}
+    return figures
+
+
+@pytest.mark.parametrize(("found", "source"), [([], "derived"), ([1], "mixed"), ([1, 2], "logs")])
+def test_where_the_intervals_come_from_is_said(
+    make_result: Callable[..., SessionResult], found: list[int], source: str
+) -> None:
+    results = [make_result(id=1), make_result(id=2, pod="b")]
+    logged = {number: Interval(results[number - 1].pod, 0.1, 0.1, 2.5) for number in found}
+    summary = analyse(results, Decimal(1), None, logged)
+    assert summary is not None
+    assert summary.source == source
+
+
+def test_without_a_size_or_a_pod_there_are_no_figures(make_result: Callable[..., SessionResult]) -> None:
+    sized, unsized, nowhere = make_result(), make_result(size=Decimal(0)), make_result(id=2, pod="")
+    failed = make_result(id=3, error="connection refused")
+    for results in ([unsized], [nowhere], [unsized, failed], [failed], []):
+        assert module.analysed(results, Decimal(1), 1) is None
+    for results in ([sized], [sized, nowhere, failed], [unsized, make_result(id=2)]):
+        logged = {1: Interval("pod-a", 0.1, 0.2, 2.5)}
+        assert module.analysed(results, Decimal("0.5"), 2, logged) == analyse(
+            results, Decimal("0.5"), 2, logged
+        )
+        assert module.analysed(results, Decimal(1), None) == analysed(results)
 
 
 def test_failed_sessions_are_no_part_of_the_figures(
@@ -331,6 +428,17 @@ def test_a_time_scale_shrinks_times_and_nothing_else(reference_run: list[Session
     assert part.utilisation == pytest.approx(whole.utilisation)
 
 
+@pytest.mark.parametrize("replicas", [None, 7])
+def test_when_the_first_session_starts_is_no_matter(
+    reference_run: list[SessionResult], replicas: int | None
+) -> None:
+    later = [
+        dataclasses.replace(result, intended_start=1000.0, end=1000 + result.end) for result in reference_run
+    ]
+    figures, moved = flat(analysed(reference_run, replicas)), flat(analysed(later, replicas))
+    assert moved == {name: pytest.approx(figure) for name, figure in figures.items()}
+
+
 def test_names_of_pods_are_no_matter(reference_run: list[SessionResult]) -> None:
     renamed = [dataclasses.replace(result, pod=result.pod[::-1]) for result in reference_run]
     assert dataclasses.replace(analysed(renamed), busy_share={}) == dataclasses.replace(
@@ -341,3 +449,10 @@ def test_names_of_pods_are_no_matter(reference_run: list[SessionResult]) -> None
 def test_sessions_of_no_length_have_no_ratio(make_result: Callable[..., SessionResult]) -> None:
     summary = analysed([make_result(size=Decimal(0), end=0.1)])
     assert (summary.lower_bound, summary.ratio, summary.utilisation) == (0, None, 0)
+
+
+def test_a_session_that_took_no_time_at_all_kept_no_pod_busy(
+    make_result: Callable[..., SessionResult],
+) -> None:
+    summary = analysed([make_result(size=Decimal(0), connected=None, end=0.0)])
+    assert (summary.makespan, summary.utilisation, summary.busy_share) == (0, 0, {"pod-a": 0})

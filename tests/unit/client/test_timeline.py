@@ -73,12 +73,37 @@ def test_the_pods_idle_spans_add_up(sizes: list[float], pods: int) -> None:
         ([(0, 1), (3, 5)], [(0, 4)], [(1, 3)]),
         ([(0, 1)], [(2, 3), (5, 6)], [(2, 3), (5, 6)]),
         ([(2, 6)], [(0, 3), (5, 8)], [(0, 2), (6, 8)]),
+        ([(0, 9), (1, 2)], [(4, 5), (8, 10)], [(9, 10)]),
+        ([(3, 4), (1, 2)], [(0, 3), (3.5, 5)], [(0, 1), (2, 3), (4, 5)]),
     ],
 )
 def test_idle_spans_by_hand(
     busy: list[tuple[float, float]], queued: list[tuple[float, float]], idle: list[tuple[float, float]]
 ) -> None:
     assert idle_spans(busy, queued) == idle
+
+
+def test_idle_spans_of_many_sessions_take_no_square_of_their_number() -> None:
+    busy = [(place, place + 0.5) for place in range(50_000)]
+    queued = [(place, place + 0.75) for place in range(50_000)]
+    assert idle_spans(busy, queued) == [(place + 0.5, place + 0.75) for place in range(50_000)]
+
+
+def test_sessions_wait_between_others_that_do_not() -> None:
+    intervals = [
+        Interval("a", 0, 0, 1),
+        Interval("a", 2, 3, 4),
+        Interval("a", 3, 4, 5),
+        Interval("a", 8, 9, 9),
+    ]
+    assert queued_spans(moments(intervals, 1)) == [(2, 4), (8, 9)]
+
+
+@pytest.mark.parametrize("many", [1, 2, 5001, 12_000])
+def test_the_last_of_many_overtakes_all(many: int) -> None:
+    intervals = [Interval("a", 0, many - place, many) for place in range(many)]
+    assert overtakes(intervals) == Overtakes(many * (many - 1) // 2, many - 1)
+    assert overtakes(intervals[::-1]) == Overtakes(0, 0)
 
 
 @given(some_sizes, st.integers(1, 8))
