@@ -344,7 +344,9 @@ def test_an_output_may_be_standard_output_or_a_pipe(
     client: Client, serve: Callable[..., str], tmp_path: Path
 ) -> None:
     (tmp_path / "q.txt").write_text("a\nb\n")
-    script = '"$@" --output /dev/stdout --results "$0"/1; "$@" --results "$0"/2 --output >(cat > "$0"/pipe)'
+    # A link of our own like /dev/stdout: a fault must not replace that of the machine.
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
+    script = '"$@" --output "$0"/stdout --results "$0"/1; "$@" --results "$0"/2 --output >(cat > "$0"/pipe)'
     run = [sys.executable, "-m", "session_client", "run", "--address", serve(echo), "--json"]
     done = subprocess.run(
         ["bash", "-c", script, tmp_path, *run, "--requests", tmp_path / "q.txt"],
@@ -353,6 +355,7 @@ def test_an_output_may_be_standard_output_or_a_pipe(
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "A\nB\n" in done.stdout
+    assert (tmp_path / "stdout").is_symlink()
     wait_for(lambda: (tmp_path / "pipe").read_text() == "A\nB\n")
 
 
