@@ -1,5 +1,5 @@
-/* A single-threaded worker for the benchmark: reads a request in one go, answers one byte, closes.
- * Usage: worker PORT BACKLOG. A connection without a request (a probe, a health check) is just closed. */
+/* A single-threaded worker for the benchmarks: reads a request in one go, sleeps for the seconds it begins with, answers one
+ * byte, closes. Usage: worker PORT BACKLOG. A connection without a request (a probe, a health check) is just closed. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -33,12 +33,17 @@ int main(int count, char **arguments)
     if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, atoi(arguments[2])))
         fail("listen");
     for (;;) {
-        char request[64];
+        char request[64] = "";
         int connection = accept(listener, NULL, NULL);
         if (connection < 0)
             continue;
-        if (read(connection, request, sizeof request) > 0 && write(connection, "x", 1) != 1)
-            perror("write");
+        if (read(connection, request, sizeof request - 1) > 0) {
+            double seconds = atof(request);
+            if (seconds > 0)
+                usleep((useconds_t)(seconds * 1e6));
+            if (write(connection, "x", 1) != 1)
+                perror("write");
+        }
         close(connection);
     }
 }

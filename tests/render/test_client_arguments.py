@@ -56,6 +56,7 @@ def test_sizes_are_the_usual() -> None:
         None,
     )
     assert wanted.results == Path("/runs/1/queue")
+    assert wanted.reply_end == b""
 
 
 @pytest.mark.parametrize("order", ["none", "fifo", "longest_first"])
@@ -79,8 +80,10 @@ def test_settings_reach_the_client() -> None:
             session_client_arrivals="poisson:2.5:7",
             session_client_retries=20,
             session_client_concurrency=40,
+            session_client_reply_end="--END\\n",
         )
     )
+    assert wanted.reply_end == b"--END\n"
     assert (wanted.request_end, wanted.reply, wanted.retries, wanted.concurrency) == (
         "half-close",
         "output",

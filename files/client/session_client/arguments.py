@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from session_client.address import split_address
 from session_client.arrivals import Arrivals, parse_arrivals
 from session_client.figures import FIGURE_NAMES
+from session_client.replies import HEAD_BYTES
 from session_client.requests import DEFAULT_SIZES, OpeningOrder, RequestEnd, parse_decimal
 from session_client.session import ReplyForm
 from session_client.thresholds import Threshold, parse_threshold
@@ -27,8 +28,16 @@ EXIT_CODES = """exit codes:
   130  interrupted; the results so far are written
 """
 
+INTERRUPTING = """^C opens no more sessions and waits for those in pods; a second one ends them.
+SIGTERM ends them at once. --resume does the rest.
+
+"""
+
 
 _Value = TypeVar("_Value")
+
+SWITCHES = ("--overwrite", "--quiet", "--json")
+"""The options of `run` that take no value."""
 
 Command = Callable[[argparse.Namespace], int]
 """What a subcommand does with its arguments; returns the exit code."""
@@ -70,10 +79,10 @@ def _add_run(commands: "_Commands", command: Command) -> None:
     parser = commands.add_parser(
         "run",
         help="open the sessions and measure them",
-        description="Opens the sessions, each in a thread of its own: sends a number of seconds, or a\n"
-        "request from a file, and reads the reply until the server closes. Writes sessions.csv\n"
-        "and client.txt; with --requests also replies.jsonl.",
-        epilog=EXIT_CODES,
+        description="Opens the sessions, all at once: sends a number of seconds, or a request from a file,\n"
+        "and reads the reply until the server closes. Writes sessions.csv and client.txt; with\n"
+        "--requests also replies.jsonl.",
+        epilog=INTERRUPTING + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -82,9 +91,8 @@ def _add_run(commands: "_Commands", command: Command) -> None:
     option(
         "--address",
         type=_address,
-        required=True,
         metavar="HOST:PORT",
-        help="where the sessions go; [::1]:5501 for IPv6",
+        help="where the sessions go; [::1]:5501 for IPv6; needed unless --resume knows it",
     )
     folder = parser.add_mutually_exclusive_group(required=True)
     folder.add_argument(
@@ -97,7 +105,10 @@ def _add_run(commands: "_Commands", command: Command) -> None:
         "--resume",
         type=Path,
         metavar="DIR",
-        help="go on with a run that was cut: do what is not done, keep what is",
+        help="go on with a run: do what is not done, keep what is; options not given are those of that run",
+    )
+    option(
+        "--overwrite", action="store_true", help="with --results: replace the results that are in the folder"
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
@@ -148,10 +159,17 @@ def _add_run(commands: "_Commands", command: Command) -> None:
         "(default: pod)",
     )
     option(
+        "--reply-end",
+        type=_reply_end,
+        default=b"",
+        metavar="TEXT",
+        help=r"what a whole reply ends with, such as 'END\n'; one without it is a failed session",
+    )
+    option(
         "--output",
         type=Path,
         metavar="FILE",
-        help="when all sessions are done, write the replies' output there, in request order",
+        help="write the replies' output there, in request order; of a failed one '#failed ID: REASON'",
     )
     option(
         "--time-scale",
@@ -206,7 +224,7 @@ def _add_run(commands: "_Commands", command: Command) -> None:
     option(
         "--json",
         action="store_true",
-        help="print a line of JSON for each session as it ends, in place of the sentences and the summary",
+        help="print a line of JSON for each session once it is recorded, in place of sentences and summary",
     )
 
 
@@ -277,6 +295,17 @@ def _time_scale(text: str) -> Decimal:
     if not 0 < value <= 1000:
         raise ValueError(f"{text!r} is not above 0 and at most 1000")
     return value
+
+
+@_typed
+def _reply_end(text: str) -> bytes:
+    try:
+        end = text.encode("utf-8", "surrogateescape").decode("unicode_escape").encode("latin-1")
+    except UnicodeError:
+        raise ValueError(f"{text!r} has an escape that is none of \\n \\r \\t \\\\ \\0 \\xFF") from None
+    if not 0 < len(end) <= HEAD_BYTES:
+        raise ValueError(f"the text must have 1 to {HEAD_BYTES} bytes, not {len(end)}")
+    return end
 
 
 @_typed

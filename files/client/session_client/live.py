@@ -1,10 +1,12 @@
 """What a person sees while sessions run: a view on the terminal's stderr, or a line now and then."""
 
 import contextlib
+import math
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -12,33 +14,46 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from session_client.printing import complain
 from session_client.progress import Tally, duration, eta
+from session_client.progress import silence as silence_in_words
 from session_client.queue_status import QueueStatus, Watch
 from session_client.results import SessionResult
 
 SECONDS_BETWEEN_LINES = 10.0
 
 _FRAMES_A_SECOND = 4
-_OTHER_LINES = 6
+_SECONDS_BETWEEN_EARS = 5.0
+_OTHER_LINES = 7
 """Lines of the terminal that are not a pod's."""
 
-OnEnded = Callable[[SessionResult, str], None]
+Silence = Callable[[], tuple[int, float]]
+"""Returns how many sessions give no sign of life, and since how many seconds the first of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a person sees: told of each session that ended, and of what there is to say."""
+
+    ended: Callable[[SessionResult], None]
+    say: Callable[[str], None]
 
 
 @contextlib.contextmanager
-def shown(tally: Tally, *, quiet: bool, status: tuple[str, int] | None) -> Iterator[OnEnded]:
-    """Show progress while the context lasts; gives the function to call for each session that ended.
+def shown(tally: Tally, *, quiet: bool, status: tuple[str, int] | None, silence: Silence) -> Iterator[View]:
+    """Show progress while the context lasts.
 
     On a terminal it is a view that is drawn in place, elsewhere a line every ten seconds; silent when quiet.
-    status is the address of the queue's status port. NO_COLOR is honoured by the view itself.
+    status is the address of the queue's status port. NO_COLOR is honoured by the view itself. What goes wrong
+    with the view ends the view alone.
     """
     if quiet:
-        yield lambda _result, _line: None
+        yield View(lambda _result: None, complain)
         return
     lock = threading.Lock()
     started = time.monotonic()
 
-    def count(result: SessionResult, _line: str) -> None:
+    def count(result: SessionResult) -> None:
         with lock:
             tally.add(result)
 
@@ -46,22 +61,28 @@ def shown(tally: Tally, *, quiet: bool, status: tuple[str, int] | None) -> Itera
         return time.monotonic() - started
 
     if sys.stderr.isatty():  # Console.is_terminal would believe FORCE_COLOR
-        with _drawn(tally, lock, elapsed, status):
-            yield count
+        with _drawn(tally, lock, elapsed, status, silence) as say:
+            yield View(count, say)
     else:
-        with _lines(tally, lock, elapsed):
-            yield count
+        with _lines(tally, lock, elapsed, silence):
+            yield View(count, complain)
 
 
 @contextlib.contextmanager
-def _lines(tally: Tally, lock: threading.Lock, elapsed: Callable[[], float]) -> Iterator[None]:
+def _lines(
+    tally: Tally, lock: threading.Lock, elapsed: Callable[[], float], silence: Silence
+) -> Iterator[None]:
     ended = threading.Event()
 
     def write() -> None:
         while not ended.wait(SECONDS_BETWEEN_LINES):
+            silent = silence_in_words(*silence())
             with lock:
-                line = tally.line(elapsed())
-            print(line, file=sys.stderr, flush=True)
+                line = tally.line(elapsed(), silent)
+            try:
+                print(line, file=sys.stderr, flush=True)
+            except OSError:  # nobody reads it any more
+                return
 
     threading.Thread(target=write, name="progress", daemon=True).start()
     try:
@@ -72,8 +93,12 @@ def _lines(tally: Tally, lock: threading.Lock, elapsed: Callable[[], float]) -> 
 
 @contextlib.contextmanager
 def _drawn(
-    tally: Tally, lock: threading.Lock, elapsed: Callable[[], float], status: tuple[str, int] | None
-) -> Iterator[None]:
+    tally: Tally,
+    lock: threading.Lock,
+    elapsed: Callable[[], float],
+    status: tuple[str, int] | None,
+    silence: Silence,
+) -> Iterator[Callable[[str], None]]:
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("sessions"),
@@ -86,15 +111,28 @@ def _drawn(
     )
     task = bar.add_task("", total=tally.total, eta=eta(None), failures="")
     watch = Watch(*status) if status else None
+    listened, silent = -math.inf, ""
 
-    def view() -> RenderableType:
+    def draw() -> RenderableType:
+        nonlocal listened, silent
+        if elapsed() - listened > _SECONDS_BETWEEN_EARS:
+            listened, silent = elapsed(), silence_in_words(*silence())
         with lock:
             failures = f"{tally.failed} failed" if tally.failed else ""
             bar.update(task, completed=tally.ended, eta=eta(tally.left(elapsed())), failures=failures)
             rows = max(1, console.height - _OTHER_LINES)
-            if watch is None:
-                return Group(bar, *_own_view(tally, elapsed(), rows))
-            return Group(bar, *_queue_view(watch.last, rows))
+            lines = _own_view(tally, elapsed(), rows) if watch is None else _queue_view(watch.last, rows)
+            return Group(bar, *([Text(silent, style="bold")] if silent else []), *lines)
+
+    def view() -> RenderableType:
+        try:
+            return draw()
+        except Exception as error:
+            return Text(f"the view failed ({error!r}): the sessions go on without it")
+
+    def say(message: str) -> None:
+        with contextlib.suppress(OSError):
+            console.print(f"session-client: {message}", markup=False, highlight=False)
 
     # Standard output belongs to the results alone: it must not pass through the display.
     live = Live(
@@ -105,8 +143,20 @@ def _drawn(
         redirect_stdout=False,
         redirect_stderr=False,
     )
-    with watch.running() if watch else contextlib.nullcontext(), live:
+    with watch.running() if watch else contextlib.nullcontext(), _harmless(live):
+        yield say
+
+
+@contextlib.contextmanager
+def _harmless(live: Live) -> Iterator[None]:
+    """Show a view as long as the terminal takes it."""
+    with contextlib.suppress(OSError, ValueError):
+        live.start(refresh=True)
+    try:
         yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            live.stop()
 
 
 def _own_view(tally: Tally, elapsed: float, rows: int) -> list[RenderableType]:

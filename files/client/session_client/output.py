@@ -35,12 +35,18 @@ def client_text(
 ) -> str:
     """Return the whole of client.txt: sentences, a blank line, the summary.
 
-    labels are what sessions are called, their sizes unless given. Without a summary, because no size or no
-    pod is known, there is what can be said without.
+    Sessions that were interrupted have one sentence together. labels are what sessions are called, their
+    sizes unless given. Without a summary, because no size or no pod is known, there is what can be said
+    without.
     """
     labels = labels or [f"{result.size:f}" for result in results]
     rows = _rows(results, counts, summary, time_scale, replicas, notes)
-    return "\n".join([*map(sentence, results, labels), "", *rows]) + "\n"
+    sentences = [
+        sentence(result, label)
+        for result, label in zip(results, labels, strict=True)
+        if not result.interrupted
+    ]
+    return "\n".join([*sentences, *_interrupted(results), "", *rows]) + "\n"
 
 
 def with_figures(
@@ -69,8 +75,9 @@ def _rows(
     notes: Sequence[str],
 ) -> list[str]:
     """Return the lines below the sentences."""
-    rows = [_row("sessions", *_counts(counts))]
-    reasons = Counter(result.error for result in results if not result.done)
+    interrupted = sum(result.interrupted for result in results)
+    rows = [_row("sessions", *_counts(counts, interrupted))]
+    reasons = Counter(result.error for result in results if not result.done and not result.interrupted)
     rows += [_row("  failed", f"{number} x", reason) for reason, number in reasons.most_common(_MOST_REASONS)]
     if summary:
         rows += _figures(summary, replicas)
@@ -123,9 +130,17 @@ def _makespan(results: Sequence[SessionResult]) -> float:
     return max(result.end for result in done) - min(result.intended_start for result in done)
 
 
-def _counts(counts: Counts) -> tuple[str, str]:
+def _interrupted(results: Sequence[SessionResult]) -> list[str]:
+    """Return a line about those that the client gave up itself, none when there are none."""
+    given_up = [result for result in results if result.interrupted]
+    opened = sum(result.attempts > 0 for result in given_up)
+    return [f"{len(given_up)} interrupted, {opened} of them were open."] if given_up else []
+
+
+def _counts(counts: Counts, interrupted: int) -> tuple[str, str]:
     others = {
-        "failed": counts.sessions_failed,
+        "failed": counts.sessions_failed - interrupted,
+        **({"interrupted": interrupted} if interrupted else {}),
         "retried": counts.sessions_retried,
         "lost": counts.sessions_lost,
         "duplicated": counts.sessions_duplicated,

@@ -39,6 +39,11 @@ def eta(left: tuple[float, float] | None) -> str:
     return f"ETA {high}" if low == high else f"ETA {low} to {high}"
 
 
+def silence(sessions: int, seconds: float) -> str:
+    """Write how many sessions give no sign of life; empty when all do."""
+    return f"no sign of life of {sessions} sessions for {duration(seconds)}" if sessions else ""
+
+
 class Tally:
     """The sessions of one run of the client. Times are in seconds since that run began."""
 
@@ -58,6 +63,7 @@ class Tally:
         self.total = len(requests)
         self.done = 0
         self.failed = 0
+        self.interrupted = 0
         self.done_by: Counter[str] = Counter()
         """Sessions done, by pod; of replies that name no pod, none."""
         self._sized = all(request.size for request in requests)
@@ -77,13 +83,14 @@ class Tally:
             if result.pod:
                 self.done_by[result.pod] += 1
         else:
-            self.failed += 1
+            self.failed += not result.interrupted
+            self.interrupted += result.interrupted
             self._work -= work
 
     @property
     def ended(self) -> int:
-        """Sessions that are done or failed."""
-        return self.done + self.failed
+        """Sessions that are not open any more."""
+        return self.done + self.failed + self.interrupted
 
     def in_flight(self, elapsed: float) -> int:
         """Return how many sessions are open: those that were meant to start by now, as far as allowed."""
@@ -107,8 +114,9 @@ class Tally:
         to_come = self._starts[-1] - elapsed  # the last session has not arrived before
         return max(estimate[0], to_come), max(estimate[1], to_come)
 
-    def line(self, elapsed: float) -> str:
-        """Return how far the sessions are, in a line."""
+    def line(self, elapsed: float, silence: str = "") -> str:
+        """Return how far the sessions are, in a line, and what is to be said of silent ones."""
         failures = f", {self.failed} failed" if self.failed else ""
         done = f"{self.done} of {self.total} sessions done"
-        return f"{done}{failures}, {self.in_flight(elapsed)} open, {eta(self.left(elapsed))}"
+        rest = [f"{self.in_flight(elapsed)} open", eta(self.left(elapsed)), silence]
+        return f"{done}{failures}, {', '.join(filter(None, rest))}"

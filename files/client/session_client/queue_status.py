@@ -4,8 +4,9 @@ import contextlib
 import http.client
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_TO_ANSWER = 2.0
@@ -22,11 +23,23 @@ class PodStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Whose sessions pods work on and whose wait: the clients' HOST:PORT as the queue sees them."""
+
+    in_pods: frozenset[str]
+    waiting: frozenset[str]
+
+
+_NOWHERE = Whereabouts(frozenset(), frozenset())
+
+
+@dataclass(frozen=True, slots=True)
 class QueueStatus:
     """The queue at one moment; its sessions may be those of several clients."""
 
     waiting: int
     pods: tuple[PodStatus, ...]
+    whereabouts: Whereabouts = _NOWHERE
 
 
 def parse_status(text: bytes) -> QueueStatus:
@@ -47,9 +60,17 @@ def parse_status(text: bytes) -> QueueStatus:
                 )
                 for pod in document["pods"]
             ),
+            Whereabouts(
+                _clients(pod.get("session") for pod in document["pods"]),
+                _clients(document.get("waiting", ())),
+            ),
         )
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise ValueError("not the status of a queue") from None
+
+
+def _clients(sessions: Iterable[Mapping[str, Any] | None]) -> frozenset[str]:
+    return frozenset(str(session["client"]) for session in sessions if session and "client" in session)
 
 
 def ask(host: str, port: int) -> QueueStatus:
@@ -65,6 +86,14 @@ def ask(host: str, port: int) -> QueueStatus:
         connection.close()
 
 
+def ask_once(host: str, port: int) -> QueueStatus | None:
+    """Ask the queue; None when it does not answer."""
+    try:
+        return ask(host, port)
+    except (OSError, ValueError, http.client.HTTPException):
+        return None
+
+
 class Watch:
     """The queue's last status. None while it does not answer: the view then says so, nothing else."""
 
@@ -75,10 +104,7 @@ class Watch:
 
     def _look(self) -> None:
         while True:
-            try:
-                self.last = ask(*self._address)
-            except (OSError, ValueError, http.client.HTTPException):
-                self.last = None
+            self.last = ask_once(*self._address)
             if self._ended.wait(SECONDS_BETWEEN_LOOKS):
                 return
 

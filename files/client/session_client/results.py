@@ -1,8 +1,11 @@
 """What came of each session, and sessions.csv, the table that holds it."""
 
+import base64
+import contextlib
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from pathlib import Path
@@ -41,11 +44,18 @@ class SessionResult:
     node: str
     attempts: int
     error: str
+    request: str = ""
+    """What was sent, as request_cell writes it; empty in files of earlier versions."""
 
     @property
     def done(self) -> bool:
         """Whether the pod's answer came."""
         return not self.error
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the client itself gave it up: nothing failed."""
+        return self.error in (INTERRUPTED, NEVER_SENT)
 
     @property
     def arrival(self) -> float:
@@ -59,6 +69,19 @@ class SessionResult:
 
 
 COLUMNS = tuple(field.name for field in fields(SessionResult))
+_NEEDED = frozenset(COLUMNS) - {"request"}
+
+_BASE64 = "base64:"
+_NO_LINE_OF_TEXT = re.compile("[\x00-\x08\n-\x1f\x7f-\x9f\u2028\u2029]|^base64:")
+
+
+def request_cell(payload: bytes) -> str:
+    """Write a request as it stands or, if it is no line of UTF-8 text, as `base64:` and that."""
+    with contextlib.suppress(UnicodeDecodeError):
+        text = payload.decode()
+        if not _NO_LINE_OF_TEXT.search(text):
+            return text
+    return _BASE64 + base64.b64encode(payload).decode("ascii")
 
 
 def write_results(path: Path, results: Iterable[SessionResult]) -> None:
@@ -89,8 +112,9 @@ def read_results(path: Path) -> list[SessionResult]:
         raise CannotRunError(f"{path} is not a text file. Measure again to get a whole one") from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        _check_header(next(reader, []))
-        return [_result(row) for row in reader]
+        header = next(reader, [])
+        _check_header(header)
+        return [_result(_by_name(header, row)) for row in reader]
     except (ValueError, csv.Error) as error:
         raise CannotRunError(
             f"{path}, line {max(reader.line_num, 1)}: {error}. Measure again to get a whole file"
@@ -98,8 +122,15 @@ def read_results(path: Path) -> list[SessionResult]:
 
 
 def _check_header(row: Sequence[str]) -> None:
-    if tuple(row) != COLUMNS:
-        raise ValueError(f"the columns must be {','.join(COLUMNS)}")
+    missing = [column for column in COLUMNS if column in _NEEDED and column not in row]
+    if missing:
+        raise ValueError(f"the columns must be {','.join(COLUMNS)}, and there is no {missing[0]}")
+
+
+def _by_name(header: Sequence[str], row: Sequence[str]) -> Mapping[str, str]:
+    if len(row) != len(header):
+        raise ValueError(f"{len(header)} columns expected, {len(row)} found")
+    return dict(zip(header, row, strict=True))
 
 
 def _cell(value: object) -> str:
@@ -120,22 +151,21 @@ def _time(text: str) -> float:
     return value
 
 
-def _result(row: Sequence[str]) -> SessionResult:
+def _result(row: Mapping[str, str]) -> SessionResult:
     """Read one row; raises ValueError when it is not one."""
-    if len(row) != len(COLUMNS):
-        raise ValueError(f"{len(COLUMNS)} columns expected, {len(row)} found")
-    number, size, intended_start, connected, first_byte, end, pod, node, attempts, error = row
+    connected, first_byte = row["connected"], row["first_byte"]
     result = SessionResult(
-        id=int(number),
-        size=parse_decimal(size),
-        intended_start=_time(intended_start),
+        id=int(row["id"]),
+        size=parse_decimal(row["size"]),
+        intended_start=_time(row["intended_start"]),
         connected=_time(connected) if connected else None,
         first_byte=_time(first_byte) if first_byte else None,
-        end=_time(end),
-        pod=pod,
-        node=node,
-        attempts=int(attempts),
-        error=error,
+        end=_time(row["end"]),
+        pod=row["pod"],
+        node=row["node"],
+        attempts=int(row["attempts"]),
+        error=row["error"],
+        request=row.get("request", ""),
     )
     if result.done and not result.intended_start <= result.arrival <= result.end:
         raise ValueError("intended_start, connected and end must be times in this order")

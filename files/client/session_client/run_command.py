@@ -2,26 +2,23 @@
 
 import argparse
 import contextlib
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from session_client import interrupts, journal, limits
+from session_client import interrupts, journal, limits, options
 from session_client.address import resolve
 from session_client.arrivals import Burst
-from session_client.ended import REPLIES_NAME, write_output, write_replies
+from session_client.conclusion import RESULT_NAMES, Ended, conclude, figured, judge_figures
 from session_client.errors import CannotRunError
 from session_client.exit_code import ExitCode
-from session_client.figures import by_name
-from session_client.files import write_whole
-from session_client.intervals import write_started
-from session_client.journal import Held, Journal
+from session_client.journal import JOURNAL_NAME, Held, Journal, Matched
 from session_client.live import shown
-from session_client.output import TXT_NAME, client_text
+from session_client.precautions import finished, make_folder, refuse_mixed_files
 from session_client.printing import complain, print_text
 from session_client.progress import Tally
+from session_client.queue_status import Whereabouts, ask_once
 from session_client.recorder import Recorder
 from session_client.request_file import order_note, read_requests
 from session_client.requests import (
@@ -34,64 +31,60 @@ from session_client.requests import (
     read_sizes,
     shuffled,
 )
-from session_client.results import CSV_NAME, SessionResult, write_results
-from session_client.runner import Outcome, Plan, run_sessions
+from session_client.runner import Outcome, Plan, Run
 from session_client.session import Manner, ReplyForm, TimeLimits
-from session_client.summary import analysed, count
-
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """Every session of a measurement, in request order, with its result and reply."""
-
-    requests: Sequence[Request]
-    results: Sequence[SessionResult]
-    replies: Mapping[int, bytes]
-    interrupted: bool
-    started_at: float
-    notes: Sequence[str]
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Open the sessions, write their results and print them."""
+    if not arguments.address:
+        raise CannotRunError("--address is missing: say where the sessions go, as HOST:PORT")
+    if arguments.resume and arguments.overwrite:
+        raise CannotRunError("--overwrite goes with --results: --resume keeps what is done")
+    folder = arguments.resume or arguments.results
     requests = _requests(arguments)
+    refuse_mixed_files(arguments, folder)
     endpoint = resolve(*arguments.address)
     limits.require(_concurrency(arguments, len(requests)))
-    folder = arguments.resume or arguments.results
+    settings = _settings(arguments)
     if not arguments.resume:
-        _make_folder(folder)
-    if arguments.output:
-        _check_output(arguments.output)
-    with _journal(folder, requests, arguments) as (book, held):
+        make_folder(folder)
+        there = None if arguments.overwrite else finished(folder, settings, requests, arguments)
+        if there:
+            done = there.results.values()
+            return judge_figures(*figured(list(done), arguments), arguments)
+    with _journal(folder, settings, arguments) as (book, held):
+        known = held.matched(requests)
+        if arguments.resume:
+            _refuse_strangers(held, known, arguments)
+            journal.go_on(book, held, options.to_keep(arguments.options, arguments))
         missing = [
-            replace(request, attempts=held.attempts(request.id))
+            replace(request, attempts=known.attempts[request.id])
             for request in requests
-            if not held.done(request.id)
+            if request.id not in known.results
         ]
         plan = Plan(
             endpoint=endpoint,
             concurrency=_concurrency(arguments, len(missing)),
-            manner=Manner(
-                TimeLimits(connect=arguments.connect_timeout, session=arguments.timeout),
-                _request_end(arguments),
-                ReplyForm(arguments.reply),
-            ),
+            manner=_manner(arguments),
             retries=arguments.retries,
+            folder=folder,
             passed=held.passed(time.time()) if arguments.resume else 0.0,
         )
-        interrupts.raise_once()
-        outcome = _open_sessions(missing, plan, book, arguments)
-        results = held.results | {result.id: result for result in outcome.results}
+        recorder, outcome = _open_sessions(missing, plan, book, known, arguments)
+        results = {**known.results, **{result.id: result for result in outcome.results}}
         in_order = sorted(requests, key=lambda request: request.id)
-        ended = _Ended(
+        ended = Ended(
             in_order,
             [results[request.id] for request in in_order],
-            held.replies | outcome.replies,
+            recorder.line_of,
             outcome.interrupted,
             outcome.started_at,
-            _notes(arguments, plan, len(missing), held, sized=any(request.size for request in requests)),
+            _notes(
+                arguments, plan, len(missing), held, known, sized=any(request.size for request in requests)
+            ),
         )
-        return _conclude(ended, folder, arguments)
+        return conclude(ended, folder, arguments)
 
 
 def _requests(arguments: argparse.Namespace) -> list[Request]:
@@ -125,36 +118,66 @@ def _request_end(arguments: argparse.Namespace) -> RequestEnd:
     return RequestEnd(arguments.request_end or usual)
 
 
+def _manner(arguments: argparse.Namespace) -> Manner:
+    return Manner(
+        TimeLimits(connect=arguments.connect_timeout, session=arguments.timeout),
+        _request_end(arguments),
+        ReplyForm(arguments.reply),
+        arguments.reply_end,
+    )
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return what all results of a folder have in common, whoever goes on with it."""
+    manner = _manner(arguments)
+    return {
+        "reply": manner.reply,
+        "request_end": manner.request_end,
+        "time_scale": str(arguments.time_scale),
+        "reply_end": manner.reply_end.decode("utf-8", "backslashreplace"),
+    }
+
+
 def _concurrency(arguments: argparse.Namespace, sessions: int) -> int:
     return min(arguments.concurrency or sessions, sessions)
 
 
 @contextlib.contextmanager
 def _journal(
-    folder: Path, requests: Sequence[Request], arguments: argparse.Namespace
+    folder: Path, settings: dict[str, str], arguments: argparse.Namespace
 ) -> Iterator[tuple[Journal, Held]]:
-    settings = journal.settings_of(
-        requests,
-        reply=arguments.reply,
-        request_end=_request_end(arguments),
-        time_scale=str(arguments.time_scale),
-    )
     if arguments.resume:
-        book, held = journal.resume(folder, settings, requests)
+        book, held = journal.resume(folder, settings)
     else:
-        book, held = journal.create(folder, settings, len(requests))
+        book, held = journal.begin(folder, settings, options.to_keep(arguments.options, arguments))
+        for name in set(RESULT_NAMES) - {JOURNAL_NAME}:
+            if (folder / name).is_file():
+                (folder / name).unlink()
     try:
         yield book, held
     finally:
         book.close()
 
 
+def _refuse_strangers(held: Held, known: Matched, arguments: argparse.Namespace) -> None:
+    """Keep the requests of quite another work out of a run's folder."""
+    if held.done and not known.results:
+        source = arguments.requests or arguments.sizes_file or "--sizes"
+        raise CannotRunError(
+            f"{arguments.resume} holds another run: of its {held.done} sessions that are done, none is in "
+            f"{source}. Give the requests it was started with, or a new run with --results and another folder"
+        )
+
+
 def _open_sessions(
-    requests: Sequence[Request], plan: Plan, book: Journal, arguments: argparse.Namespace
-) -> Outcome:
+    requests: Sequence[Request], plan: Plan, book: Journal, known: Matched, arguments: argparse.Namespace
+) -> tuple[Recorder, Outcome]:
     """Run the sessions, record each as it ends and show how far they are."""
+    by_id = {request.id: request for request in requests}
+    recorder = Recorder(book, by_id, known.places, print_text if arguments.json else None)
     if not requests:
-        return Outcome([], {}, interrupted=False, started_at=time.time() - plan.passed)
+        interrupts.ignore()
+        return recorder, Outcome([], interrupted=False, started_at=time.time() - plan.passed)
     tally = Tally(
         requests,
         arguments.time_scale,
@@ -162,15 +185,24 @@ def _open_sessions(
         replicas=arguments.replicas,
         passed=plan.passed,
     )
-    with shown(tally, quiet=arguments.quiet, status=arguments.status) as on_ended:
-        observers = [on_ended, *([lambda _, line: print_text(line)] if arguments.json else [])]
-        with Recorder(book, {request.id: request for request in requests}, observers) as recorder:
-            outcome = run_sessions(requests, plan, recorder.take)
+
+    def ask() -> Whereabouts | None:
+        status = ask_once(*arguments.status) if arguments.status else None
+        return status.whereabouts if status else None
+
+    opened = Run(requests, plan, recorder.take)
+    with shown(tally, quiet=arguments.quiet, status=arguments.status, silence=opened.silence) as view:
+        recorder.on_ended = view.ended
+        with recorder:
+            interrupts.hand_to(opened.signalled)
+            outcome = opened.outcome(ask, view.say)
             interrupts.ignore()
-    return outcome
+    return recorder, outcome
 
 
-def _notes(arguments: argparse.Namespace, plan: Plan, opened: int, held: Held, *, sized: bool) -> list[str]:
+def _notes(
+    arguments: argparse.Namespace, plan: Plan, opened: int, held: Held, known: Matched, *, sized: bool
+) -> list[str]:
     """Return what a reader of the summary has to know about how it came about."""
     notes = []
     if plan.concurrency < opened:
@@ -186,77 +218,10 @@ def _notes(arguments: argparse.Namespace, plan: Plan, opened: int, held: Held, *
             f"resumed {plan.passed:.0f} s after the start with {opened} sessions: "
             "their waits have the pause in them"
         )
+    if known.left_out:
+        notes.append(f"{known.left_out} sessions that are done are no longer asked for: the journal has them")
     if held.damaged:
         notes.append(
             f"{held.damaged} damaged lines of the journal were left out, and their sessions done again"
         )
     return notes
-
-
-def _conclude(ended: _Ended, folder: Path, arguments: argparse.Namespace) -> ExitCode:
-    """Write and print what came of the sessions, and judge it."""
-    counts = count(ended.results)
-    summary = analysed(ended.results, arguments.time_scale, arguments.replicas)
-    text = client_text(
-        ended.results,
-        counts,
-        summary,
-        time_scale=arguments.time_scale,
-        replicas=arguments.replicas,
-        notes=ended.notes,
-        labels=[request.label for request in ended.requests],
-    )
-    try:
-        write_started(folder, ended.started_at)
-        write_results(folder / CSV_NAME, ended.results)
-        if arguments.requests:
-            write_replies(folder / REPLIES_NAME, ended.requests, ended.results, ended.replies)
-        write_whole(folder / TXT_NAME, text)
-        if arguments.output and counts.sessions_done == len(ended.requests):
-            write_output(arguments.output, ended.requests, ended.replies)
-    finally:
-        if not arguments.json:
-            print_text(text)
-    left = len(ended.requests) - counts.sessions_done
-    if left and arguments.output:
-        complain(
-            f"{arguments.output} was not written: {left} of {len(ended.requests)} sessions are not done; "
-            f"--resume {folder} does them"
-        )
-    if ended.interrupted:
-        complain(
-            f"interrupted: {counts.sessions_done} of {len(ended.results)} sessions done; "
-            f"the results so far are in {folder}, and --resume {folder} does the rest"
-        )
-        return ExitCode.INTERRUPTED
-    if counts.sessions_failed:
-        return ExitCode.SESSIONS_FAILED
-    figures = by_name(counts, summary)
-    missed = [threshold for threshold in arguments.fail_if if threshold.missed(figures)]
-    for threshold in missed:
-        complain(threshold.describe(figures))
-    return ExitCode.THRESHOLD_MISSED if missed else ExitCode.DONE
-
-
-def _make_folder(folder: Path) -> None:
-    """Make the results folder first, so that no measurement is lost to a missing permission."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotRunError(
-            f"cannot make the results folder {folder}: {error.strerror}. Check --results"
-        ) from None
-    _require_writable(folder, "the results folder", "--results")
-
-
-def _check_output(path: Path) -> None:
-    if path.is_dir():
-        raise CannotRunError(f"{path} is a folder: give --output the name of a file")
-    if not path.parent.is_dir():
-        raise CannotRunError(f"the folder of {path} does not exist: make it, or give --output another path")
-    _require_writable(path.parent, "the folder", "--output")
-
-
-def _require_writable(folder: Path, what: str, option: str) -> None:
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise CannotRunError(f"cannot write into {what} {folder}. Check {option} and its permissions")

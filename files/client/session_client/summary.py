@@ -62,8 +62,8 @@ class Spread:
 class Counts:
     """Sessions by outcome.
 
-    retried: took more than one attempt. lost: connected, then ended without a byte of an answer (not
-    because the client was interrupted). duplicated: answers beyond the first for the same session.
+    retried: took more than one attempt. lost: connected, then ended without a byte of an answer. Neither
+    counts those that the client interrupted. duplicated: answers beyond the first for the same session.
     """
 
     sessions_done: int
@@ -248,7 +248,7 @@ def count(results: Sequence[SessionResult]) -> Counts:
     return Counts(
         sessions_done=len(done),
         sessions_failed=len(failed),
-        sessions_retried=sum(result.attempts > 1 for result in results),
+        sessions_retried=sum(result.attempts > 1 and not result.interrupted for result in results),
         sessions_lost=sum(
             result.connected is not None and result.first_byte is None and result.error != INTERRUPTED
             for result in failed

@@ -24,6 +24,7 @@ COLUMNS = [
     "node",
     "attempts",
     "error",
+    "request",
 ]
 SENTENCE = re.compile(
     r"^(\d+) processed on (singlethread-[a-z0-9]+-[a-z0-9]{5}) after (\d+\.\d{9}) seconds\.$", re.M

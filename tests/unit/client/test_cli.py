@@ -17,6 +17,8 @@ import pytest
 from session_client.requests import DEFAULT_SIZES
 from session_client.results import INTERRUPTED, NEVER_SENT, read_results
 
+from tests.unit.dispatcher.harness import Lab
+
 Client = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., subprocess.Popen[str]]
 Behaviour = Callable[[socket.socket], None]
@@ -49,8 +51,8 @@ def test_sizes_from_a_file_shuffled_by_a_seed(client: Client, real_server: str, 
 
     def order(seed: int) -> list[str]:
         done = client(
-            *("run", "--address", real_server, "--results", tmp_path, "--time-scale", "0.001"),
-            *("--sizes-file", tmp_path / "sizes.txt", "--order-seed", seed),
+            *("run", "--address", real_server, "--results", tmp_path / "r", "--time-scale", "0.001"),
+            *("--sizes-file", tmp_path / "sizes.txt", "--order-seed", seed, "--overwrite"),
         )
         return [line.split()[0] for line in done.stdout.partition("\n\n")[0].splitlines()]
 
@@ -66,7 +68,7 @@ def test_a_name_and_ipv6(
     done = client("run", "--address", f"localhost:{port}", "--results", tmp_path, "--sizes", "0")
     assert "0 processed on four" in done.stdout
     port = serve(pod("six"), host="::1").rpartition(":")[2]
-    done = client("run", "--address", f"[::1]:{port}", "--results", tmp_path, "--sizes", "0")
+    done = client("run", "--address", f"[::1]:{port}", "--results", tmp_path / "6", "--sizes", "0")
     assert "0 processed on six" in done.stdout
 
 
@@ -159,14 +161,16 @@ def test_failed_sessions_stand_in_their_place(
 def test_a_missed_threshold_has_its_own_exit_code(
     client: Client, serve: Callable[..., str], pod: Callable[[str], Behaviour], tmp_path: Path
 ) -> None:
+    address = serve(pod("a"))
+
     def run(*conditions: str) -> subprocess.CompletedProcess[str]:
         options = [text for condition in conditions for text in ("--fail-if", condition)]
-        return client(
-            "run", "--address", serve(pod("a")), "--results", tmp_path, "--sizes", "0.2,0.2", *options
-        )
+        return client("run", "--address", address, "--results", tmp_path, "--sizes", "0.2,0.2", *options)
 
     assert run("ratio>3", "sessions_failed>0").returncode == 0
-    missed = run("makespan>0.1", "ratio>3", "pods_used<2")
+    missed = run(  # on the results that are there
+        "makespan>0.1", "ratio>3", "pods_used<2"
+    )
     assert missed.returncode == 3
     assert re.search(r"threshold missed: makespan is 0\.\d+ \(--fail-if 'makespan>0.1'\)", missed.stderr)
     assert "threshold missed: pods_used is 1.000" in missed.stderr
@@ -189,9 +193,11 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGTERM], [signal.SIGINT, signal.SIGINT]]
+)
 def test_an_interrupted_run_keeps_what_is_there(
-    start_client: Start, serve: Callable[..., str], tmp_path: Path, number: signal.Signals
+    start_client: Start, serve: Callable[..., str], tmp_path: Path, signals: list[signal.Signals]
 ) -> None:
     received, ended = [], []
 
@@ -212,20 +218,77 @@ def test_an_interrupted_run_keeps_what_is_there(
         *("--sizes", "0,100,0,100,100,100", "--concurrency", "3"),
     )
     wait_for(lambda: received.count(b"100") == 3)
-    for _ in range(3):  # the second and third ^C of an impatient user cost nothing
-        process.send_signal(number)
+    assert process.stderr
+    process.send_signal(signals[0])
+    if len(signals) > 1:
+        waiting = process.stderr.readline()
+        assert "no new sessions; waiting for the 3 that are open, in pods or before them. ^C ag" in waiting
+        time.sleep(0.3)
+        assert process.poll() is None
+        assert not ended
+        process.send_signal(signals[1])
     stdout, stderr = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "interrupted: 2 of 6 sessions done; the results so far are in" in stderr
+    assert f"--resume {tmp_path} does the rest" in stderr
     assert "Traceback" not in stderr
     rows = read_results(tmp_path / "sessions.csv")
     assert [row.error for row in rows] == ["", INTERRUPTED, "", INTERRUPTED, INTERRUPTED, NEVER_SENT]
     assert [row.attempts for row in rows] == [1, 1, 1, 1, 1, 0]
     assert [row.connected is not None for row in rows] == [True] * 5 + [False]
     assert (tmp_path / "client.txt").read_text() == stdout
-    assert "2 done  4 failed, 0 retried, 0 lost" in stdout
+    assert "2 done  0 failed, 4 interrupted, 0 retried, 0 lost" in stdout
+    assert stdout.splitlines()[2] == "4 interrupted, 3 of them were open."
     wait_for(lambda: len(ended) == 3)
+    assert ended == [b"reset"] * 3
     assert received.count(b"100") == 3
+
+
+def test_the_first_interrupt_lets_end_what_is_in_pods(
+    start_client: Start, client: Client, lab: Lab, tmp_path: Path
+) -> None:
+    dispatching = lab.dispatcher([lab.server(), lab.server()])
+    status = f"127.0.0.1:{dispatching.status_port}"
+    process = start_client(
+        *("run", "--address", f"127.0.0.1:{dispatching.address[1]}", "--results", tmp_path),
+        *("--sizes", "2,2,2,2,2,2", "--status", status),
+    )
+    dispatching.wait_for_waiting(4)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "no new sessions; waiting for the 2 that are in pods. ^C again ends them" in stderr
+    assert "2 done  0 failed, 4 interrupted" in stdout
+    assert dispatching.status()["waiting_sessions"] == 0
+    resumed = client("run", "--resume", tmp_path)
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    assert "6 done  0 failed, 0 retried" in resumed.stdout
+    assert len([each for each in dispatching.sessions(8) if each["outcome"] == "done"]) == 6
+
+
+def catches(process: subprocess.Popen[str], number: signal.Signals) -> bool:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = re.search(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)
+    return bool(caught and int(caught[1], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize("delay", [0, 0.05, 0.1, 0.2, 0.4])
+def test_signals_leave_no_traceback_whenever_they_come(
+    start_client: Start, serve: Callable[..., str], tmp_path: Path, delay: float
+) -> None:
+    def stay_silent(connection: socket.socket) -> None:
+        while connection.recv(9):
+            pass
+
+    address = serve(stay_silent)
+    process = start_client("run", "--address", address, "--results", tmp_path, "--sizes", "1,2")
+    wait_for(lambda: catches(process, signal.SIGTERM))  # the interpreter has begun with the client
+    time.sleep(delay)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        process.send_signal(number)
+    _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert all(line.startswith("session-client: ") for line in stderr.splitlines())
 
 
 def test_a_retry_in_its_pause_is_interrupted_at_once(

@@ -68,10 +68,11 @@ class Bench:
         if queue:
             shutil.copy(queue, self.logs / "session-queue-77c9.log")
 
-    def measure(self, name: str, address: str) -> list[SessionResult]:
+    def measure(self, name: str, address: str, *options: str) -> list[SessionResult]:
         """Open the sessions and return what came of them."""
         sizes = ",".join(map(str, SIZES))
-        done = self.client("run", "--address", address, "--sizes", sizes, "--results", self.folder / name)
+        results = self.folder / name
+        done = self.client("run", "--address", address, "--sizes", sizes, "--results", results, *options)
         assert done.returncode == 0, done.stderr
         return read_results(self.folder / name / "sessions.csv")
 
@@ -229,7 +230,7 @@ def test_without_the_start_or_after_another_run_nothing_is_taken_from_old_files(
     assert bench.record("direct", "nodeport", 1, "--logs", bench.logs)["summary"]["source"] == "logs"
     entry = bench.record("direct", "nodeport", 1)
     assert (entry["summary"]["source"], len(entry["clocks"])) == ("logs", 1)
-    bench.measure("direct", pod.text)
+    bench.measure("direct", pod.text, "--overwrite")
     assert bench.intervals("direct") == {}
     for content in ("yesterday", "2026-11-24T23:03:50", ""):
         (bench.folder / "direct/started.txt").write_text(content)

@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from session_client.progress import Tally, duration, eta, remaining
-from session_client.queue_status import PodStatus, QueueStatus, parse_status
+from session_client.progress import Tally, duration, eta, remaining, silence
+from session_client.queue_status import PodStatus, QueueStatus, Whereabouts, parse_status
 from session_client.requests import make_requests
 from session_client.results import SessionResult
 
@@ -105,9 +105,22 @@ def test_what_pods_do_is_derived_from_who_answered(make_result: Callable[..., Se
 
 
 def test_the_status_of_a_queue_is_read() -> None:
-    text = b"""{"waiting_sessions": 3, "order": "fifo", "pods": [
-        {"name": "a", "state": "busy", "state_seconds": 1.5, "sessions_served": 7, "session": {"id": 1}}]}"""
-    assert parse_status(text) == QueueStatus(3, (PodStatus("a", "busy", 1.5, 7),))
+    text = b"""{"waiting_sessions": 3, "order": "fifo",
+        "pods": [
+            {"name": "a", "state": "busy", "state_seconds": 1.5, "sessions_served": 7,
+                "session": {"id": 1, "client": "10.0.0.1:4"}},
+            {"name": "b", "state": "idle", "state_seconds": 1, "sessions_served": 0, "session": null}],
+        "waiting": [{"id": 2, "client": "10.0.0.1:5"}]}"""
+    pods = (PodStatus("a", "busy", 1.5, 7), PodStatus("b", "idle", 1, 0))
+    places = Whereabouts(frozenset({"10.0.0.1:4"}), frozenset({"10.0.0.1:5"}))
+    assert parse_status(text) == QueueStatus(3, pods, places)
+
+
+def test_sessions_without_a_sign_of_life_are_told() -> None:
+    assert tally(0, 0).line(0, silence(2, 80.0)) == (
+        "0 of 2 sessions done, 2 open, ETA unknown, no sign of life of 2 sessions for 80 s"
+    )
+    assert silence(0, 0.0) == ""
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[]", b'{"waiting_sessions": 1, "pods": [{}]}', b"\xff"])

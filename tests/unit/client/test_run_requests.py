@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -164,41 +166,40 @@ def test_json_has_a_line_a_session_as_it_ends(
     assert process.returncode == 1
 
 
-def test_an_output_is_whole_or_absent_and_resuming_completes_it(
+def test_an_output_is_always_written_and_resuming_completes_it(
     client: Client, serve: Callable[..., str], tmp_path: Path
 ) -> None:
-    (tmp_path / "q.txt").write_text("a\nb\nc\n")
+    (tmp_path / "q.txt").write_text("a\n#failed b\nc\n")
     served: list[bytes] = []
-    broken = [b"b\n"]
+    broken = [b"c\n"]
 
     def behave(connection: socket.socket) -> None:
         request = connection.recv(100)
         served.append(request)
-        connection.sendall(b"error: out of order" if request in broken else b"pod-a\n" + request.upper())
+        connection.sendall(b"error: out of order" if request in broken else b"pod-a\n" + request)
 
     address = serve(behave)
     options = ["--address", address, "--requests", tmp_path / "q.txt", "--output", tmp_path / "out"]
     done = client("run", "--results", tmp_path / "r", *options)
     assert done.returncode == 1
-    assert (
-        f"out was not written: 1 of 3 sessions are not done; --resume {tmp_path}/r does them" in done.stderr
-    )
-    assert not (tmp_path / "out").exists()
+    assert "out: 1 of 3 sessions are not done, and marked there with #failed" in done.stderr
+    assert (tmp_path / "out").read_text() == "a\n##failed b\n#failed 3: error: out of order\n"
     assert [each["reply"] for each in lines_of(tmp_path / "r/replies.jsonl")] == [
-        "A\n",
+        "a\n",
+        "#failed b\n",
         "error: out of order",
-        "C\n",
     ]
+    assert [row.request for row in read_results(tmp_path / "r/sessions.csv")] == ["a", "#failed b", "c"]
     refused = client("run", "--results", tmp_path / "r", *options)
     assert refused.returncode == 2
     assert "holds an unfinished run, 2 of 3 sessions done: go on with it with --resume" in refused.stderr
 
     broken.clear()
-    done = client("run", "--resume", tmp_path / "r", *options)
+    done = client("run", "--resume", tmp_path / "r")  # the journal knows the rest
     assert (done.returncode, done.stderr) == (0, "")
-    assert sorted(served) == [b"a\n", b"b\n", b"b\n", b"c\n"]
-    assert (tmp_path / "out").read_text() == "A\nB\nC\n"
-    assert [row.attempts for row in read_results(tmp_path / "r/sessions.csv")] == [1, 2, 1]
+    assert sorted(served) == [b"#failed b\n", b"a\n", b"c\n", b"c\n"]
+    assert (tmp_path / "out").read_text() == "a\n#failed b\nc\n"
+    assert [row.attempts for row in read_results(tmp_path / "r/sessions.csv")] == [1, 1, 2]
 
     again = client("run", "--resume", tmp_path / "r", *options)  # nothing is left to do
     assert again.returncode == 0
@@ -206,36 +207,256 @@ def test_an_output_is_whole_or_absent_and_resuming_completes_it(
     assert "3 done  0 failed, 1 retried" in again.stdout
 
 
-def test_resuming_after_an_interruption_and_with_other_sizes(
+def contents(folder: Path) -> dict[Path, tuple[bytes, int]]:
+    return {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_a_result_is_never_overwritten_unasked(
+    client: Client, serve: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "q.txt").write_text("a\nb\n")
+    (tmp_path / "other.txt").write_text("c\n")
+    output = tmp_path / "out"
+    address = serve(echo)
+    same = ["run", "--address", address, "--results", tmp_path / "r", "--requests", tmp_path / "q.txt"]
+    assert client(*same, "--output", output).returncode == 0
+    before = contents(tmp_path)
+
+    again = client(*same, "--output", output)
+    assert (again.returncode, again.stdout) == (0, "")
+    assert f"2 of 2 done already, nothing to do: the answers are in {output}" in again.stderr
+    for other in (
+        [*same[:-1], tmp_path / "other.txt"],
+        [*same, "--reply", "output"],
+        [*same[:2], "127.0.0.1:9", *same[3:]],
+        [*same, "--output", tmp_path / "out2"],
+        [*same[:-2], "--sizes", "1"],
+    ):
+        refused = client(*other)
+        assert refused.returncode == 2
+        assert "--overwrite" in refused.stderr
+    assert contents(tmp_path) == before
+
+    (tmp_path / "r/journal.jsonl").unlink()  # as an earlier version may have left it, or somebody
+    refused = client(*same)
+    assert refused.returncode == 2
+    assert (
+        "holds results, sessions.csv, client.txt, replies.jsonl, started.txt: move them away"
+        in refused.stderr
+    )
+    replaced = client(*same[:-1], tmp_path / "other.txt", "--overwrite")
+    assert replaced.returncode == 0
+    assert [row.request for row in read_results(tmp_path / "r/sessions.csv")] == ["c"]
+
+
+def test_a_run_of_which_nothing_came_gives_way(
+    start_client: Start, client: Client, serve: Callable[..., str], tmp_path: Path
+) -> None:
+    silent = serve()  # nobody takes what has connected
+    process = start_client("run", "--address", silent, "--results", tmp_path, "--sizes", "1")
+    wait_for((tmp_path / "journal.jsonl").exists)
+    process.kill()
+    process.wait()
+    done = client("run", "--address", serve(echo), "--results", tmp_path, "--sizes", "1,2")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_resuming_after_an_interruption_and_with_other_requests(
     start_client: Start, client: Client, serve: Callable[..., str], tmp_path: Path
 ) -> None:
     hold = threading.Event()
+    served: list[bytes] = []
 
     def behave(connection: socket.socket) -> None:
-        if connection.recv(100) == b"7":
+        request = connection.recv(100)
+        if request == b"seven\n":
             hold.wait(20)
-        connection.sendall(b"pod-a")
+        served.append(request)
+        connection.sendall(b"pod-a\n" + request)
 
     address = serve(*[behave] * 2)
-    process = start_client("run", "--address", address, "--results", tmp_path, "--sizes", "1,7,2")
-    wait_for(lambda: (tmp_path / "journal.jsonl").exists())
-    wait_for(lambda: (tmp_path / "journal.jsonl").read_text().count("\n") == 3)
-    process.send_signal(signal.SIGINT)
+    requests, results, output = tmp_path / "q.txt", tmp_path / "r", tmp_path / "out"
+    requests.write_text("one\nseven\ntwo\n")
+    process = start_client(
+        *("run", "--address", address, "--results", results, "--requests", requests, "--output", output)
+    )
+    wait_for(lambda: (results / "journal.jsonl").exists())
+    wait_for(lambda: (results / "journal.jsonl").read_text().count("\n") == 3)
+    process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert f"--resume {tmp_path} does the rest" in stderr
-    assert [row.error for row in read_results(tmp_path / "sessions.csv")] == ["", INTERRUPTED, ""]
+    assert f"--resume {results} does the rest" in stderr
+    assert [row.error for row in read_results(results / "sessions.csv")] == ["", INTERRUPTED, ""]
+    assert output.read_text() == f"one\n#failed 2: {INTERRUPTED}\ntwo\n"
     hold.set()
 
-    other = client("run", "--address", address, "--resume", tmp_path, "--sizes", "1,7,3")
-    assert other.returncode == 2
-    assert re.search(
-        r"journal.jsonl is of another run \(requests: 3 with the digest \w+ there, 3 with", other.stderr
-    )
-    done = client("run", "--address", address, "--resume", tmp_path, "--sizes", "1,7,2")
+    served.clear()
+    requests.write_text("two\none\none\nsix\n")  # moved, a second one, mended
+    done = client("run", "--resume", results)
     assert done.returncode == 0
-    assert "1 sessions: their waits have the pause in them" in done.stdout
-    assert [row.attempts for row in read_results(tmp_path / "sessions.csv")] == [1, 2, 1]
+    assert "2 sessions: their waits have the pause in them" in done.stdout
+    assert sorted(each for each in served if each != b"seven\n") == [b"one\n", b"six\n"]
+    assert output.read_text() == "two\none\none\nsix\n"
+    rows = read_results(results / "sessions.csv")
+    assert [(row.id, row.request, row.attempts) for row in rows] == [
+        (1, "two", 1),
+        (2, "one", 1),
+        (3, "one", 1),
+        (4, "six", 1),
+    ]
+    assert [each["id"] for each in lines_of(results / "replies.jsonl")] == [1, 2, 3, 4]
+
+    requests.write_text("two\n")
+    done = client("run", "--resume", results, "--retries", "3")
+    assert "3 sessions that are done are no longer asked for: the journal has them" in done.stdout
+    (tmp_path / "other.txt").write_text("other\n")
+    refused = client("run", "--resume", results, "--requests", tmp_path / "other.txt")
+    assert refused.returncode == 2
+    assert "of its 4 sessions that are done, none is in" in refused.stderr
+    assert client("run", "--resume", results).returncode == 0  # with the requests of before
+
+
+@pytest.mark.parametrize(
+    "change", [["--reply", "output"], ["--reply-end", "x"], ["--request-end", "nothing"]]
+)
+def test_what_would_mix_results_is_refused_on_resuming(
+    client: Client, serve: Callable[..., str], tmp_path: Path, change: list[str]
+) -> None:
+    (tmp_path / "q.txt").write_text("a\n")
+    client("run", "--address", serve(echo), "--results", tmp_path / "r", "--requests", tmp_path / "q.txt")
+    refused = client("run", "--resume", tmp_path / "r", *change)
+    assert refused.returncode == 2
+    assert f"is of another run ({change[0][2:].replace('-', '_')}: " in refused.stderr
+
+
+def test_a_run_is_resumed_from_any_folder(client: Client, serve: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "q.txt").write_text("a\n")
+    run = ["run", "--address", serve(echo), "--results", "r", "--requests", "q.txt", "--output", "out"]
+    assert client(*run, cwd=tmp_path).returncode == 0
+    (tmp_path / "out").unlink()
+    assert client("run", "--resume", tmp_path / "r").returncode == 0
+    assert (tmp_path / "out").read_text() == "A\n"
+
+
+def test_an_output_may_be_standard_output_or_a_pipe(
+    client: Client, serve: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "q.txt").write_text("a\nb\n")
+    # A link of our own like /dev/stdout: a fault must not replace that of the machine.
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
+    script = '"$@" --output "$0"/stdout --results "$0"/1; "$@" --results "$0"/2 --output >(cat > "$0"/pipe)'
+    run = [sys.executable, "-m", "session_client", "run", "--address", serve(echo), "--json"]
+    done = subprocess.run(
+        ["bash", "-c", script, tmp_path, *run, "--requests", tmp_path / "q.txt"],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "A\nB\n" in done.stdout
+    assert (tmp_path / "stdout").is_symlink()
+    wait_for(lambda: (tmp_path / "pipe").read_text() == "A\nB\n")
+
+
+@pytest.mark.parametrize(
+    ("output", "requests", "message"),
+    [
+        ("q.txt", "q.txt", "--output q.txt is the file of --requests"),
+        ("link", "q.txt", "--output link is the file of --requests"),
+        ("hard", "q.txt", "--output hard is the file of --requests"),
+        ("r/sessions.csv", "q.txt", "--output r/sessions.csv is a file of the results themselves"),
+        ("r/../r/journal.jsonl", "q.txt", "is a file of the results themselves"),
+        ("out", "r/replies.jsonl", "--requests r/replies.jsonl is where this run writes its results"),
+        ("/dev/fd/77", "q.txt", "cannot write --output /dev/fd/77: Bad file descriptor"),
+        ("socket", "q.txt", "socket is a socket"),
+    ],
+)
+def test_no_file_takes_the_place_of_another(
+    command: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    output: str,
+    requests: str,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("r").mkdir()
+    for name in ("q.txt", "r/replies.jsonl"):
+        Path(name).write_text("x\n")
+    Path("link").symlink_to("q.txt")
+    Path("hard").hardlink_to("q.txt")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+    run = ("run", "--address", "127.0.0.1:9", "--results", "r", "--requests", requests, "--output", output)
+    done = command(*run, "--overwrite")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert Path(requests).read_text() == "x\n"
+    assert not Path("r/sessions.csv").exists()
+
+
+def memory_of(process: subprocess.Popen[str]) -> float:
+    """Wait for a process and return the most memory that it had, in MiB."""
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return used.ru_maxrss / 1024
+
+
+def test_memory_does_not_grow_with_the_replies(
+    start_client: Start, serve: Callable[..., str], tmp_path: Path
+) -> None:
+    reply = b"pod-a\n" + b"0123456789abcde\n" * 2**18  # 4 MiB
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(100)
+        connection.sendall(reply)
+
+    (tmp_path / "q.txt").write_text("\n".join(map(str, range(100))))
+    options = ["--output", tmp_path / "out", "--quiet"]
+    run = ["run", "--address", serve(*[answer] * 100), "--requests", tmp_path / "q.txt", *options]
+    for folder in ("--results", "--resume"):
+        process = start_client(*run, folder, tmp_path / "r", stdout=subprocess.DEVNULL)
+        assert memory_of(process) < 200
+        assert process.returncode == 0
+        assert (tmp_path / "out").stat().st_size == 100 * (len(reply) - 6)
+
+
+def test_a_terminal_that_lacks_a_character_costs_nothing(
+    client: Client, serve: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "q.txt").write_text("Größe €\nb\nc\n")
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(b"pod-a\n" + connection.recv(100))
+
+    for folder, options in (("1", []), ("2", ["--json"])):
+        done = client(
+            *("run", "--address", serve(answer), "--results", tmp_path / folder),
+            *("--requests", tmp_path / "q.txt", *options),
+            env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert r"Gr\xf6\xdfe \u20ac" in done.stdout
+        assert [row.done for row in read_results(tmp_path / folder / "sessions.csv")] == [True] * 3
+
+
+def test_a_reply_end_tells_a_whole_reply_from_a_cut_one(
+    client: Client, serve: Callable[..., str], tmp_path: Path
+) -> None:
+    replies = [b"42\n", b"42\nEND\n"]
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(100)
+        connection.sendall(replies.pop(0))
+
+    (tmp_path / "q.txt").write_text("a\n")
+    done = client(
+        *("run", "--address", serve(answer), "--results", tmp_path / "r", "--requests", tmp_path / "q.txt"),
+        *("--reply", "output", "--reply-end", r"END\n", "--retries", "1", "--output", tmp_path / "out"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out").read_text() == "42\nEND\n"
 
 
 @pytest.mark.parametrize(
@@ -252,6 +473,8 @@ def test_resuming_after_an_interruption_and_with_other_sizes(
         (["--arrivals", "trace:q.txt"], "q.txt, line 1: 'x' is not a plain decimal number"),
         (["--output", "absent/out"], "the folder of absent/out does not exist"),
         (["--output", "."], ". is a folder: give --output the name of a file"),
+        (["--reply-end", ""], "argument --reply-end: the text must have 1 to 4096 bytes"),
+        (["--reply-end", "x\\"], "argument --reply-end: 'x\\\\' has an escape that is none of"),
         (["--reply", "json"], "argument --reply: invalid choice: 'json'"),
         (["--status", "nohost"], "argument --status: 'nohost' is not HOST:PORT"),
     ],
@@ -305,7 +528,7 @@ def test_the_view_shows_the_queue(lab: Lab, tmp_path: Path) -> None:
     assert code == 0
     assert "queue: 1 waiting; pods: 2 busy" in shown
     assert re.search(r"127\.0\.0\.1:\d+ +busy +\d s +0", shown)
-    code, _, shown = run_on_terminal([*arguments[:-1], "127.0.0.1:1"], LINES="30")
+    code, _, shown = run_on_terminal([*arguments[:-1], "127.0.0.1:1", "--overwrite"], LINES="30")
     assert code == 0
     assert "the queue's status port does not answer (--status)" in shown
 

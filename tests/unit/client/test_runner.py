@@ -8,17 +8,27 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from session_client.address import resolve, split_address
 from session_client.errors import CannotRunError
-from session_client.requests import make_requests
+from session_client.replies import Reply
+from session_client.requests import Request, make_requests
 from session_client.results import SessionResult
-from session_client.runner import STACK_BYTES, Outcome, Plan, backoff, run_sessions
+from session_client.runner import Outcome, Plan, Run, backoff
 from session_client.session import Manner, TimeLimits
 from session_client.summary import analyse
 
 Behaviour = Callable[[socket.socket], None]
+
+
+def run_sessions(requests: list[Request], plan: Plan) -> Outcome:
+    seen: list[SessionResult] = []
+    opened = Run(requests, plan, lambda result, _reply: seen.append(result))
+    outcome = opened.outcome(lambda: None, lambda _message: None)
+    assert sorted(seen, key=lambda result: result.id) == outcome.results
+    return outcome
 
 
 def run(
@@ -26,11 +36,8 @@ def run(
 ) -> Outcome:
     requests = make_requests([Decimal(size) for size in sizes], Decimal(1))
     manner = Manner(TimeLimits(10, timeout))
-    plan = Plan(resolve(*split_address(address)), concurrency or len(sizes), manner, retries)
-    seen: list[SessionResult] = []
-    outcome = run_sessions(requests, plan, lambda result, _reply: seen.append(result))
-    assert sorted(seen, key=lambda result: result.id) == outcome.results
-    return outcome
+    plan = Plan(resolve(*split_address(address)), concurrency or len(sizes), manner, retries, Path("/tmp"))
+    return run_sessions(requests, plan)
 
 
 def test_results_are_in_request_order_whatever_ends_first(
@@ -138,8 +145,8 @@ def test_what_would_fail_again_is_not_opened_again(
 
 def test_attempts_of_an_earlier_run_count_but_take_no_retries(closed_port: str) -> None:
     (request,) = make_requests([Decimal(1)], Decimal(1))
-    plan = Plan(resolve(*split_address(closed_port)), 1, Manner(TimeLimits(10, 10)), retries=1)
-    outcome = run_sessions([replace(request, attempts=5)], plan, lambda _result, _reply: None)
+    plan = Plan(resolve(*split_address(closed_port)), 1, Manner(TimeLimits(10, 10)), 1, Path("/tmp"))
+    outcome = run_sessions([replace(request, attempts=5)], plan)
     assert outcome.results[0].attempts == 7
 
 
@@ -147,7 +154,16 @@ def test_replies_belong_to_their_sessions(serve: Callable[..., str]) -> None:
     def echo(connection: socket.socket) -> None:
         connection.sendall(b"pod\n" + connection.recv(100))
 
-    assert run(serve(echo, echo), ["3", "1", "2"]).replies == {1: b"3", 2: b"1", 3: b"2"}
+    requests = make_requests([Decimal(3), Decimal(1), Decimal(2)], Decimal(1))
+    manner = Manner(TimeLimits(10, 10))
+    plan = Plan(resolve(*split_address(serve(echo, echo))), 3, manner, 0, Path("/tmp"))
+    replies: dict[int, bytes] = {}
+
+    def note(result: SessionResult, reply: Reply) -> None:
+        replies[result.id] = reply.read()
+
+    Run(requests, plan, note).outcome(lambda: None, lambda _message: None)
+    assert replies == {1: b"3", 2: b"1", 3: b"2"}
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
@@ -159,12 +175,13 @@ def test_sessions_start_when_they_are_meant_to(serve: Callable[..., str], concur
         concurrency,
         Manner(TimeLimits(10, 10)),
         0,
+        Path("/tmp"),
         passed=100.0,
     )
     timed = [
         replace(request, intended_start=100 + start) for request, start in zip(requests, starts, strict=True)
     ]
-    results = run_sessions(timed, plan, lambda _result, _reply: None).results
+    results = run_sessions(timed, plan).results
     assert [result.intended_start - 100 for result in results] == pytest.approx(starts)
     for result in results:
         assert result.connected is not None
@@ -175,9 +192,9 @@ def test_a_late_session_counts_from_its_intended_start(
     serve: Callable[..., str], pod: Callable[[str], Behaviour]
 ) -> None:
     first, second = make_requests([Decimal("0.4"), Decimal(0)], Decimal(1))
-    plan = Plan(resolve(*split_address(serve(pod("a")))), 1, Manner(TimeLimits(10, 10)), 0)
+    plan = Plan(resolve(*split_address(serve(pod("a")))), 1, Manner(TimeLimits(10, 10)), 0, Path("/tmp"))
     requests = [first, replace(second, intended_start=0.1)]
-    _, late = run_sessions(requests, plan, lambda _result, _reply: None).results
+    _, late = run_sessions(requests, plan).results
     assert late.response >= 0.3
 
 
@@ -224,9 +241,11 @@ def test_backoff_grows_to_a_bound() -> None:
     assert 2.5 <= backoff(1000) <= 5
 
 
-def test_threads_are_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch, closed_port: str) -> None:
+def test_threads_are_refused_with_the_remedy(closed_port: str) -> None:
     # A stack larger than any address space: the one way to make the real system refuse a thread here and now.
-    monkeypatch.setattr("session_client.runner.STACK_BYTES", 2**47)
-    assert STACK_BYTES < 2**20
-    with pytest.raises(CannotRunError, match=r"the system gave 0 of 2 threads: .*--concurrency 1"):
-        run(closed_port, ["1", "2"])
+    usual = threading.stack_size(2**47)
+    try:
+        with pytest.raises(CannotRunError, match=r"the system gave 0 of 2 threads: raise its limit"):
+            run(closed_port, ["1", "2"])
+    finally:
+        threading.stack_size(usual)

@@ -3,38 +3,74 @@
 from __future__ import annotations
 
 import errno
+import math
+import os
+import select
+import shutil
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+import session_client
 from session_client.address import resolve, split_address
+from session_client.replies import Store
 from session_client.requests import RequestEnd
 from session_client.session import (
+    LONGEST_SILENCE,
     MAX_REPLY_BYTES,
     Attempt,
+    Conversation,
     Manner,
     ReplyForm,
+    SessionError,
     TimeLimits,
-    converse,
     describe,
-    dial,
+    understand,
 )
 
 
-def hold_session(
+def begin(
     address: str,
     payload: bytes = b"0",
     connect: float = 10,
     session: float = 10,
     request_end: RequestEnd = RequestEnd.NOTHING,
     reply: ReplyForm = ReplyForm.POD,
-) -> Attempt:
-    manner = Manner(TimeLimits(connect, session), request_end, reply)
+    reply_end: bytes = b"",
+    room: int = 2**20,
+) -> Conversation:
     started = time.monotonic()
-    with dial(resolve(*split_address(address))) as connection:
-        return converse(connection, payload, lambda: time.monotonic() - started, manner)
+    return Conversation(
+        resolve(*split_address(address)),
+        payload,
+        lambda: time.monotonic() - started,
+        Manner(TimeLimits(connect, session), request_end, reply, reply_end),
+        Store(Path("/tmp"), room),
+    )
+
+
+def hold_session(address: str, payload: bytes = b"0", **others: Any) -> Attempt:
+    started = time.monotonic()
+    conversation = begin(address, payload, **others)
+    with select.epoll() as poller:
+        poller.register(conversation.connection, conversation.wanted)
+        while not conversation.connection.fileno() < 0:
+            left = conversation.deadline - (time.monotonic() - started)
+            if left <= 0:
+                conversation.expire()
+            elif poller.poll(None if left == math.inf else left) and not conversation.proceed():
+                poller.modify(conversation.connection, conversation.wanted)
+    return conversation.attempt
+
+
+def kept(attempt: Attempt) -> bytes:
+    return attempt.reply.read()
 
 
 def reset(connection: socket.socket) -> None:
@@ -105,20 +141,20 @@ def test_the_first_line_is_the_pods_name_and_the_rest_output(
     serve: Callable[..., str], reply: bytes, pod: str, output: bytes
 ) -> None:
     attempt = hold_session(serve(answer(reply)))
-    assert (attempt.pod, attempt.reply, attempt.error) == (pod, output, "")
+    assert (attempt.pod, kept(attempt), attempt.error) == (pod, output, "")
 
 
 @pytest.mark.parametrize("reply", [b"50847534\n", b"two\nlines", b"\x00\xff", b"HTTP/1.1 200 OK\r\n"])
 def test_a_reply_that_names_no_pod_is_all_output(serve: Callable[..., str], reply: bytes) -> None:
     attempt = hold_session(serve(answer(reply)), reply=ReplyForm.OUTPUT)
-    assert (attempt.pod, attempt.reply, attempt.error) == ("", reply, "")
+    assert (attempt.pod, kept(attempt), attempt.error) == ("", reply, "")
 
 
 def test_an_error_is_a_failure_in_every_form_and_is_kept_whole(serve: Callable[..., str]) -> None:
     reply = b"error: exit status 3\nsegment 7 is missing"
     for form in ReplyForm:
         attempt = hold_session(serve(answer(reply)), reply=form)
-        assert (attempt.error, attempt.reply) == ("error: exit status 3", reply)
+        assert (attempt.error, kept(attempt)) == ("error: exit status 3", reply)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +221,13 @@ def test_only_what_may_pass_is_worth_another_attempt(
         (answer(b"x" * 300), f"unexpected reply, not a pod's name: '{'x' * 200}...'"),
         (answer(b"x" * (MAX_REPLY_BYTES + 1)), f"reply longer than {MAX_REPLY_BYTES} bytes"),
         (reset_after_request, "connection reset before a reply"),
-        (answer_then_reset, "connection reset in the middle of the reply"),
+        (
+            answer_then_reset,
+            (
+                "connection reset in the middle of the reply, or behind it by a server that left input "
+                "unread (try --request-end nothing, or --reply-end)"
+            ),
+        ),
     ],
 )
 def test_each_failure_has_its_reason(serve: Callable[..., str], behaviour: object, reason: str) -> None:
@@ -226,21 +268,166 @@ def test_connecting_is_bounded_by_both_time_limits(limits: tuple[float, float]) 
     assert attempt.end < 5
 
 
-def test_ipv6() -> None:
-    with (
-        socket.create_server(("::1", 0), family=socket.AF_INET6) as listener,
-        dial(resolve("::1", listener.getsockname()[1])) as connection,
-    ):
-        with listener.accept()[0] as accepted:
-            accepted.sendall(b"pod-six")
-        attempt = converse(connection, b"0", time.monotonic, Manner(TimeLimits(10, 10)))
-    assert attempt.pod == "pod-six"
+def test_ipv6(serve: Callable[..., str]) -> None:
+    port = serve(answer(b"pod-six"), host="::1").rpartition(":")[2]
+    assert hold_session(f"[::1]:{port}").pod == "pod-six"
 
 
-def test_keepalive_is_on(serve: Callable[..., str]) -> None:
-    with dial(resolve(*split_address(serve(stay_silent)))) as connection:
+@pytest.mark.parametrize(("length", "silence"), [(10, LONGEST_SILENCE * 1000), (100_000, 0)])
+def test_a_dead_peer_is_noticed_within_two_minutes(
+    serve: Callable[..., str], length: int, silence: int
+) -> None:
+    with begin(serve(stay_silent), b"x" * length).connection as connection:
         assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+        options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        assert [connection.getsockopt(socket.IPPROTO_TCP, each) for each in options] == [60, 20, 6]
+        # A long request may lie here for hours while the queue is full.
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == silence
+
+
+@pytest.fixture
+def own_network() -> list[str]:
+    """Return the command that gives a program a network of its own."""
+    command = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--net"]
+    usable = shutil.which("unshare") and subprocess.run([*command, "ip", "link"], capture_output=True)
+    if not usable or usable.returncode:
+        pytest.skip("this machine gives no program a network of its own")
+    return command
+
+
+def test_a_peer_that_is_gone_is_seen_and_then_given_up(own_network: list[str], tmp_path: Path) -> None:
+    program = [sys.executable, str(Path(__file__).parent / "dead_peer.py")]
+    path = str(Path(session_client.__file__).parents[1])
+    told = subprocess.run(
+        [*own_network, *program],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert told.stderr == ""
+    before, silence, error, took = told.stdout.split("\t")
+    assert float(before) == 0
+    assert float(silence) > 1
+    assert error == "connection timed out"
+    assert float(took) < 20
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [(answer_then_reset, "connection reset in the middle"), (trickle, "no complete reply within 0.5 s")],
+)
+def test_what_came_before_a_reset_or_a_time_limit_is_kept(
+    serve: Callable[..., str], behaviour: object, reason: str
+) -> None:
+    attempt = hold_session(serve(behaviour), session=0.5)
+    assert attempt.error.startswith(reason)
+    assert kept(attempt)[:1] == (b"p" if behaviour is answer_then_reset else b"x")
+
+
+def test_a_reply_that_begins_with_blanks_is_no_error(serve: Callable[..., str]) -> None:
+    reply = b"  error: 1e-5 of the fit\n"
+    attempt = hold_session(serve(answer(reply)), reply=ReplyForm.OUTPUT)
+    assert (attempt.error, kept(attempt)) == ("", reply)
+
+
+def whole_then_reset(connection: socket.socket) -> None:
+    connection.sendall(b"pod\n42\nEND\n")  # with the request left unread
+    time.sleep(0.1)
+    reset(connection)
+
+
+def whole_then_silent(connection: socket.socket) -> None:
+    connection.sendall(b"pod\n42\nEND\n")
+    stay_silent(connection)
+
+
+@pytest.mark.parametrize("behaviour", [whole_then_reset, whole_then_silent, answer(b"pod\n42\nEND\n")])
+def test_a_reply_with_its_end_is_whole_however_the_connection_ends(
+    serve: Callable[..., str], behaviour: object
+) -> None:
+    attempt = hold_session(serve(behaviour), reply_end=b"END\n", session=0.5)
+    assert (attempt.error, attempt.pod, kept(attempt)) == ("", "pod", b"42\nEND\n")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        (answer(b"pod\n42\nEN"), r"the reply does not end with 'END\n' (--reply-end)"),
+        (answer_then_reset, "connection reset in the middle of the reply"),
+        (answer(b"error: the queue ends; try again"), "error: the queue ends; try again"),
+    ],
+)
+def test_a_reply_without_its_end_is_worth_another_attempt(
+    serve: Callable[..., str], behaviour: object, reason: str
+) -> None:
+    attempt = hold_session(serve(behaviour), reply_end=b"END\n")
+    assert (attempt.error, attempt.pod, attempt.lasting) == (reason, "", False)
+    assert kept(attempt)
+
+
+def test_a_reset_while_the_request_is_sent_takes_nothing_of_the_reply(serve: Callable[..., str]) -> None:
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(100)
+        connection.sendall(b"error: too long")
+
+    attempt = hold_session(serve(refuse), b"x" * 10**7)
+    assert attempt.error.startswith("connection reset in the middle of the reply")
+    assert kept(attempt) == b"error: too long"
+
+
+def test_urgent_data_is_part_of_the_reply(serve: Callable[..., str]) -> None:
+    def behave(connection: socket.socket) -> None:
+        connection.recv(100)
+        connection.sendall(b"pod\nabc")
+        connection.send(b"!", socket.MSG_OOB)
+        connection.sendall(b"def")
+
+    assert kept(hold_session(serve(behave))) == b"abc!def"
+
+
+@pytest.mark.parametrize("end", ["expire", "interrupt"])
+def test_who_gives_up_tells_the_server_with_a_reset(serve: Callable[..., str], end: str) -> None:
+    ended: list[object] = []
+
+    def behave(connection: socket.socket) -> None:
+        connection.recv(100)
+        try:
+            ended.append(connection.recv(100))
+        except ConnectionResetError as error:
+            ended.append(type(error))
+
+    conversation = begin(serve(behave))
+    time.sleep(0.1)
+    conversation.proceed()
+    time.sleep(0.1)
+    conversation.expire() if end == "expire" else conversation.interrupt("interrupted")
+    deadline = time.monotonic() + 10
+    while not ended and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert ended == [ConnectionResetError]
+
+
+def test_a_long_reply_without_room_in_memory_comes_whole(serve: Callable[..., str]) -> None:
+    output = bytes(range(256)) * 4000
+    attempt = hold_session(serve(answer(b"pod\n" + output)), room=50_000)
+    assert (attempt.pod, attempt.error) == ("pod", "")
+    assert kept(attempt) == output
+    attempt.reply.close()
+
+
+@pytest.mark.parametrize(
+    ("reason", "lasting"),
+    [
+        (b"error: 1 pod failed with this session, in 5 tries, the last: reset", False),
+        (b"error: 3 pods failed with this session, in 7 tries, the last: reset", False),
+        (b"error: more of the request came after it had ended (3 bytes)", True),
+    ],
+)
+def test_the_queues_sentences_are_understood(reason: bytes, lasting: bool) -> None:
+    with pytest.raises(SessionError, match=r"^error: ") as error:
+        understand(reason, ReplyForm.POD)
+    assert error.value.lasting == lasting
 
 
 @pytest.mark.parametrize(
