@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from dispatcher.cli import Arguments, parse_arguments
-from dispatcher.settings import Mode, OrderName
+from dispatcher.settings import EmptyReply, Mode, OrderName
 
 from tests.render.rendering import TEMPLATES, at, render
 
@@ -42,6 +42,9 @@ def test_everything_bears_the_name_by_which_it_is_removed(template: str) -> None
         ("fair", True, "fair", True),
         ("fair", "false", "fair", False),  # as from the command line
         ("half_close", False, "half_close", False),
+        ("probe", "false", "probe", False),
+        ("empty_reply", "done", "empty_reply", EmptyReply.DONE),
+        ("stall_limit", 5, "stall_limit", 5.0),
         ("settle", 0.2, "settle", 0.2),
         ("gather", 1, "gather", 1.0),
         ("age_limit", 60, "age_limit", 60.0),

@@ -15,14 +15,16 @@ from pathlib import Path
 
 from . import __version__
 from .dispatcher import SPARE_DESCRIPTORS, Dispatcher
+from .kubernetes_api import find_api
 from .kubernetes_watch import Follower, KubernetesSlices
 from .log import Log
 from .members import Endpoint, fixed_list, format_address, parse_address
 from .reactor import Reactor
-from .settings import Mode, OrderName, Settings
-from .status import StatusServer
+from .settings import EmptyReply, Mode, OrderName, Settings
 
 EXIT_CANNOT_RUN = 2
+STATUS_BACKLOG = 128
+"""Connections to the status port that the kernel holds until they are accepted."""
 DEFAULTS = Settings()
 MOST_DESCRIPTORS = 1 << 20
 """What Linux allows a process unless fs.nr_open was raised."""
@@ -84,11 +86,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> Arguments:
     number("gather", _duration, "longest_first: collect arrivals this long when all pods were idle")
     number("age_limit", _duration, "longest_first: after this wait a session goes before larger ones")
     number("attempts", _count, "pods that may fail with a session before its client gets an error")
+    parser.add_argument("--empty-reply", choices=[*EmptyReply], default=DEFAULTS.empty_reply,
+                        help="whether a pod that closes without a reply has done its work")  # fmt: skip
     number("silence_limit", _duration, "close clients that send nothing for this long; 0 for never")
     number("half_close_window", _duration, "a waiting client whose stream ends later after its last byte "
            "has left; earlier, it waits for the reply")  # fmt: skip
     number("settle", _duration, "the silence that ends a request without a newline")
-    parser.add_argument("--half-close", action="store_true",
+    parser.add_argument("--half-close", action=argparse.BooleanOptionalAction, default=DEFAULTS.half_close,
                         help="end the stream to the pod behind a complete request")  # fmt: skip
     number("connect_timeout", _positive, "how long a pod may take to take a connection")
     number("session_limit", _duration, "longest time in a pod; 0 for none")
@@ -98,11 +102,16 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> Arguments:
         "request_buffer", _count, "bytes of a request that are read while it waits and kept to send it again"
     )
     number("reply_buffer", _count, "bytes of a reply that are taken from a pod before the client reads them")
+    number("reply_total", _count, "bytes of all replies together that are taken before clients read them")
+    number(
+        "stall_limit", _duration, "reset clients that read nothing of their reply for this long; 0 for never"
+    )
     number("grace", _duration, "how long sessions in pods may go on after SIGTERM")
     parser.add_argument("--no-probe", dest="probe", action="store_false",
                         help="take a new pod for idle without an empty connection to find out")  # fmt: skip
     values = vars(parser.parse_args(arguments))
     values["order"], values["mode"] = OrderName(values["order"]), Mode(values["mode"])
+    values["empty_reply"] = EmptyReply(values["empty_reply"])
     if values["kubeconfig"] and not values["service"]:
         parser.error("--kubeconfig goes with --service")
     if values["port_name"] and not values["service"]:
@@ -130,16 +139,10 @@ def _run(arguments: Arguments) -> None:
     log = Log()
     reactor = Reactor()
     limit = raise_descriptor_limit()
-    listener = _listen(arguments.listen, settings.backlog)
+    listener = _listen("--listen", arguments.listen, settings.backlog)
     dispatcher = Dispatcher(settings, listener, log, reactor)
     if arguments.status:
-        try:
-            status = StatusServer(
-                *arguments.status, lambda: reactor.call(dispatcher.snapshot), dispatcher.metrics
-            )
-        except OSError as error:
-            raise _no_address("--status", arguments.status, error) from None
-        status.start()
+        dispatcher.serve_status(_listen("--status", arguments.status, STATUS_BACKLOG))
     host, port = listener.getsockname()[:2]
     log.write("started", host=host, port=port, pid=os.getpid(), version=__version__, descriptors=limit)
     if limit < settings.max_waiting + SPARE_DESCRIPTORS:
@@ -152,7 +155,7 @@ def _run(arguments: Arguments) -> None:
         dispatcher.set_members(arguments.pods)
     elif arguments.service is not None:
         Follower(
-            KubernetesSlices(*arguments.service, arguments.kubeconfig),
+            KubernetesSlices(find_api(arguments.kubeconfig), *arguments.service),
             arguments.port_name,
             lambda endpoints: reactor.post(lambda: dispatcher.set_members(endpoints)),
             lambda event, reason: reactor.post(lambda: log.write(event, reason=reason)),
@@ -175,13 +178,13 @@ def raise_descriptor_limit() -> int:
     return limit
 
 
-def _listen(address: tuple[str, int], backlog: int) -> socket.socket:
+def _listen(option: str, address: tuple[str, int], backlog: int) -> socket.socket:
     host = address[0]
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server(address, family=family, backlog=backlog, dualstack_ipv6=host == "::")
     except OSError as error:
-        raise _no_address("--listen", address, error) from None
+        raise _no_address(option, address, error) from None
     listener.setblocking(False)
     return listener
 

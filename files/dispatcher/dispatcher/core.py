@@ -50,8 +50,10 @@ class Scheduler(Generic[S]):
         self._gathering_until = float("-inf")
         self._backoff = backoff or Backoff()
         self._probe = probe
-        self._pods: dict[tuple[str, str], Pod[S]] = {}
-        self._leaving: set[Pod[S]] = set()  # no longer members, but still with a session
+        self._pods: dict[str, Pod[S]] = {}
+        self._leaving: dict[str, Pod[S]] = {}  # no longer members, but still with a session
+        self.usable_count = 0
+        """How many of the pods may get sessions."""
         self._idle: OrderedDict[Pod[S], None] = OrderedDict()  # the longest idle first
         self._unknown: OrderedDict[Pod[S], None] = OrderedDict()
         self._returned: list[S] = []  # sessions whose pod failed, the oldest first; they go before all others
@@ -106,15 +108,16 @@ class Scheduler(Generic[S]):
 
         Return the pods whose address another pod has now: they are gone for certain, with what they run.
         """
-        wanted = {(endpoint.address, endpoint.uid): endpoint for endpoint in endpoints}
+        wanted = {endpoint.key: endpoint for endpoint in endpoints}
+        self.usable_count = sum(endpoint.usable for endpoint in wanted.values())
         for key in [key for key in self._pods if key not in wanted]:
             pod = self._pods.pop(key)
             pod.member = False
             if pod.session is not None:
-                self._leaving.add(pod)
+                self._leaving[key] = pod
             self._rest(pod)
         for key, endpoint in wanted.items():
-            known = self._pods.get(key)
+            known = self._pods.get(key) or self._come_back(key)
             if known is None:
                 self._pods[key] = pod = Pod(endpoint, now)
                 self._make_unknown(pod, now, now)
@@ -125,8 +128,16 @@ class Scheduler(Generic[S]):
                 self._rest(known)
             elif not was_usable and known.state is not State.BUSY:
                 self._make_unknown(known, now, now)
-        addresses = {address for address, _ in wanted}
-        return [pod for pod in self._leaving if pod.endpoint.address in addresses]
+        addresses = {endpoint.address for endpoint in wanted.values()}
+        return [pod for pod in self._leaving.values() if pod.endpoint.address in addresses]
+
+    def _come_back(self, key: str) -> Pod[S] | None:
+        """Take in again a pod that left and still has its session; None when there is none."""
+        pod = self._leaving.pop(key, None)
+        if pod is not None:
+            pod.member = True
+            self._pods[key] = pod
+        return pod
 
     def finished(self, pod: Pod[S], now: float) -> None:
         """Note that a pod ended its session of its own accord: it is idle."""
@@ -142,6 +153,21 @@ class Scheduler(Generic[S]):
         pod.failures += 1
         if pod.member:
             self._make_unknown(pod, now, now + self._backoff.delay(pod.failures))
+
+    def doubted(self, pod: Pod[S], now: float) -> None:
+        """Note that a pod was left, or reset behind its reply: a probe finds out whether it is idle."""
+        self._unbind(pod)
+        if pod.member:
+            self._make_unknown(pod, now, now)
+
+    def probing(self, pod: Pod[S], now: float) -> bool:
+        """Note that a pod was left and is being probed already; return whether the answer is wanted."""
+        self._unbind(pod)
+        if not (pod.member and pod.endpoint.usable):
+            self._rest(pod)
+            return False
+        self._set_state(pod, State.PROBING, now)
+        return True
 
     def answered(self, pod: Pod[S], now: float) -> None:
         """Note that a pod answered its probe: it is idle."""
@@ -182,6 +208,11 @@ class Scheduler(Generic[S]):
         yield from self._returned
         yield from self._order
 
+    def oldest_arrival(self) -> float:
+        """Return when the first byte came of the session that waits longest; infinity when none waits."""
+        first = [*self._returned[:1], *self._order.oldest()]
+        return min((session.queued_at for session in first), default=float("inf"))
+
     @property
     def busy_count(self) -> int:
         """How many pods have a session."""
@@ -189,7 +220,7 @@ class Scheduler(Generic[S]):
 
     def pods(self) -> list[Pod[S]]:
         """Return the members and the pods that finish their last session."""
-        return [*self._pods.values(), *self._leaving]
+        return [*self._pods.values(), *self._leaving.values()]
 
     def has_pods(self) -> bool:
         """Tell whether a pod can be expected to take a session sooner or later: it did not fail just now."""
@@ -208,7 +239,7 @@ class Scheduler(Generic[S]):
         if pod.session is not None:
             pod.session = None
             self._busy -= 1
-            self._leaving.discard(pod)
+            self._leaving.pop(pod.endpoint.key, None)
 
     def _rest(self, pod: Pod[S]) -> None:
         """Take a pod out of the choice; what it runs goes on."""

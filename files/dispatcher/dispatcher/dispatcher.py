@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import resource
 import select
 import socket
-from collections.abc import Iterable
+import traceback
+from collections.abc import Callable, Iterable
 
+from .connection import NONBLOCKING_STREAM, RESET_ON_CLOSE, Loop, reason_of, set_keepalive
 from .core import Scheduler
+from .counters import Counters, Limit, Outcome
 from .log import Log, number, quote
 from .members import Endpoint, Pod, State
-from .metrics import Metrics, Outcome
 from .orders import Fair, Fifo, LongestFirst, Order
+from .orphan import Orphan
 from .probe import Probe
 from .reactor import Reactor
-from .session import Phase, Session, set_keepalive
-from .settings import Mode, OrderName, Settings
-from .snapshot import PodView, Snapshot
-from .timers import Timer, Timers
+from .relay import PodSide, Relay
+from .session import Phase, Rules
+from .settings import EmptyReply, Mode, OrderName, Settings
+from .snapshot import SHOWN, Snapshot
+from .status import MOST_CONNECTIONS, StatusPort
+from .timers import PhaseTimers, Timer, Timers
 
 ACCEPTS_A_TURN = 64
-SPARE_DESCRIPTORS = 64
-"""Kept for the API, scrapes and the program's own files."""
-OUT_OF_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+SPARE_DESCRIPTORS = 32 + MOST_CONNECTIONS
+"""Kept for the status port, the API and the program's own files: clients cannot take them."""
 ROUND = 0.5
 """Seconds between two looks at all pods, for what need not be exact and would cost each session something."""
 KEEPALIVE_AFTER = 10.0
@@ -32,107 +37,193 @@ WARN_AFTER = 10.0
 """How long a probe may go unanswered until the log says so."""
 PAUSE = 0.1
 """How long nothing is accepted or bound after the system had no descriptor or memory left."""
+TELL_AFTER = 0.1
+"""How long a pod whose client has gone may take to show that it handles several connections (orphan.py)."""
+TAKEN_EVERY = 0.02
+"""Seconds between two looks at whether a client has got what there is of a reply that broke off."""
+STALL_LIMIT_AT_THE_END = 5.0
+"""How long a client may read nothing while the dispatcher waits for it to stop."""
+SILENT_FOR_LONG = 1.0
+"""How long a client must have said nothing until it has to make room for others."""
+LIMIT_EVENT_EVERY = 10.0
+"""Seconds between two log events of the same limit."""
 
 
 class Dispatcher:
-    """Everything here belongs to the thread that runs `run`; others reach it through `reactor.call`."""
+    """Everything here belongs to the thread that runs `run`; others reach it through `reactor.post`."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, log: Log, reactor: Reactor) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, log: Log, loop: Reactor) -> None:
         """Serve the clients of `listener` (listening, not blocking)."""
         self.settings = settings
-        self.reactor = reactor
+        self.rules = Rules(
+            stream=settings.mode is Mode.STREAM,
+            attempts=settings.attempts,
+            patience=settings.backoff.longest,
+            empty_reply_is_done=settings.empty_reply is EmptyReply.DONE,
+        )
+        self.loop: Loop = loop
+        self._reactor = loop
+        loop.on_error = self._crashed
         self.log = log
-        self.metrics = Metrics()
-        self.stream = settings.mode is Mode.STREAM
-        self.by_size = settings.order is OrderName.LONGEST_FIRST
+        self.counters = Counters()
         self.draining = False
-        self.scheduler: Scheduler[Session] = Scheduler(
+        by_size = settings.order is OrderName.LONGEST_FIRST
+        self.scheduler: Scheduler[Relay] = Scheduler(
             _order(settings),
-            gather=settings.gather if self.by_size else 0.0,
+            gather=settings.gather if by_size else 0.0,
             backoff=settings.backoff,
             probe=settings.probe,
         )
-        self._timers = timers = Timers()
-        self.silent: Timer[Session] = Timer(timers, settings.silence_limit, Session.leave)
-        self.connecting: Timer[Session] = Timer(timers, settings.connect_timeout, Session.connect_timed_out)
-        self.limit: Timer[Session] = Timer(timers, settings.session_limit, Session.overtime)
-        self.lingering: Timer[Session] = Timer(timers, settings.linger, Session.close)
-        self.probe_connecting: Timer[Probe] = Timer(timers, settings.connect_timeout, Probe.timed_out)
-        self.probe_unanswered: Timer[Probe] = Timer(timers, WARN_AFTER, self._warn_unanswered)
-        self._rounds: Timer[str] = Timer(timers, ROUND, self._make_round)
+        self._timers = timers = Timers(self._item_crashed)
+        self._silence = silence = Timer(timers, settings.silence_limit, Relay.be_silent)
+        connecting = Timer(timers, settings.connect_timeout, Relay.connect_timed_out)
+        limit = Timer(timers, settings.session_limit, Relay.overtime)
+        lingering = Timer(timers, settings.linger, Relay.linger_no_more)
+        self.settling = settling = Timer(timers, settings.settle, Relay.settled)
+        self.stalling = stalling = Timer(timers, settings.stall_limit, Relay.look_at_progress)
+        self.taking = taking = Timer(timers, TAKEN_EVERY, Relay.break_when_taken)
+        self.phase_timers: PhaseTimers[Relay] = PhaseTimers(
+            allowed={
+                Phase.SILENT: (silence,),
+                Phase.WAITING: (),
+                Phase.CONNECTING: (connecting, limit),
+                Phase.RUNNING: (limit, settling),
+                Phase.REPLYING: (limit, settling, stalling),
+                Phase.FLUSHING: (stalling,),
+                Phase.BREAKING: (stalling, taking),
+                Phase.LINGERING: (lingering,),
+                Phase.CLOSED: (),
+            },
+            started={
+                Phase.SILENT: (silence,),
+                Phase.CONNECTING: (connecting, limit),
+                Phase.LINGERING: (lingering,),
+            },
+        )
+        self._probe_connecting = Timer(timers, settings.connect_timeout, Probe.timed_out)
+        self._probe_unanswered = Timer(timers, WARN_AFTER, self._warn_unanswered)
+        self._orphaned = Timer(timers, TELL_AFTER, Orphan.unanswered)
+        self._rounds = Timer(timers, ROUND, self._make_round)
+        self.kept_replies = 0
+        self.status: StatusPort | None = None
         self._listener = listener
         self._family = int(listener.family)
         self._accepting = False
         self._capacity = 0
-        self._sessions: set[Session] = set()
+        self._sessions: set[Relay] = set()
         self._numbers = 0
-        self._probes: dict[Pod[Session], Probe] = {}
+        self._probes: dict[Pod[Relay], Probe] = {}
+        self._orphans: dict[Pod[Relay], Orphan] = {}
+        self._limit_events: dict[Limit, float] = {}
         self._paused_until = float("-inf")
-        self._no_pods_since = reactor.now
+        self._no_pods_since = self.now
         self._stop_asked = False
         self._drain_until = float("inf")
         set_keepalive(listener)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+
+    @property
+    def now(self) -> float:
+        """The time of this turn."""
+        return self._reactor.now
+
+    def serve_status(self, listener: socket.socket) -> None:
+        """Serve the status port on a listening socket that does not block."""
+        self.status = StatusPort(self, listener, self._timers)
 
     # The loop
 
     def run(self) -> None:
         """Serve until `stop` was called and the last session has ended, or the grace period has."""
-        self._limit_sessions(len(self.scheduler.pods()))
+        self._limit_clients(len(self.scheduler.pods()))
         self._start_accepting()
-        self._rounds.start("round", self.reactor.now)
+        self._rounds.start("round", self.now)
         while not (self.draining and not self._sessions):
-            self.reactor.turn(self._wake_at())
+            self._reactor.turn(self._wake_at())
             self._turn()
         for probe in list(self._probes.values()):
-            probe.cancel()
+            probe.close()
+        for orphan in list(self._orphans.values()):
+            orphan.close()
         self.log.write("stopped")
-        self.log.flush()
+        self.log.finish()
 
     def stop(self) -> None:
         """Begin to drain, soon. May be called from a signal handler."""
         self._stop_asked = True
-        self.reactor.wake()
+        self._reactor.wake()
 
     def _turn(self) -> None:
-        now = self.reactor.now
+        now = self.now
         if self._stop_asked and not self.draining:
             self._drain()
         if now >= self._timers.due:
             self._timers.expire(now)
         if self._paused_until <= now:
-            if not self._accepting and not self.draining and len(self._sessions) < self._capacity:
+            if not self._accepting and not self.draining and (self._has_room() or self._silent_for_long()):
                 self._start_accepting()
-            for pod in self.scheduler.probes_due(now):
-                self._probe(pod)
-            while (pair := self.scheduler.next_pair(now)) is not None:
-                pair[0].start(pair[1])
-                if self._paused_until > now:
-                    break
-        if self.draining and now >= self._drain_until:
-            for session in list(self._sessions):
-                session.close()
+            self._bind(now)
+        if now >= self._drain_until:
+            self._end_grace()
+        if self.status is not None and self.status.asked:
+            self.status.answer_one()
         if self.log.pending:
             self.log.flush()
 
+    def _bind(self, now: float) -> None:
+        for pod in self.scheduler.probes_due(now):
+            self._probe(pod)
+        while (pair := self.scheduler.next_pair(now)) is not None:
+            relay, pod = pair
+            try:
+                relay.start(pod)
+            except Exception as error:  # one session's trouble is not the others'
+                self._item_crashed(relay, error)
+            if self._paused_until > now:
+                break
+
     def _wake_at(self) -> float:
+        if self.status is not None and self.status.asked:
+            return self.now
         wake = min(self._timers.due, self._drain_until)
-        if self._paused_until > self.reactor.now:
+        if self._paused_until > self.now:
             return min(wake, self._paused_until)
         wake = min(wake, self.scheduler.wake_at())
         # A reader of the log that has stalled is looked at again now and then.
-        return min(wake, self.reactor.now + PAUSE) if self.log.pending else wake
+        return min(wake, self.now + PAUSE) if self.log.pending else wake
+
+    def _crashed(self, culprit: object, error: Exception) -> None:
+        """End what a handler of the loop is for; `culprit` is a bound method of it."""
+        self._item_crashed(getattr(culprit, "__self__", culprit), error)
+
+    def _item_crashed(self, item: object, error: Exception) -> None:
+        """End what raised an exception, and nothing else."""
+        self._note_crash(error)
+        end: Callable[[str], None] | None = getattr(item, "fail", None)
+        if end is None:
+            return
+        try:
+            end(f"an error in the queue: {type(error).__name__}: {error}")
+        except Exception as another:  # it is in no state to be ended in good order
+            self._note_crash(another)
+            if isinstance(item, Relay):
+                self._sessions.discard(item)
+
+    def _note_crash(self, error: Exception) -> None:
+        self.counters.crashes += 1
+        self.log.write("crash", reason=repr(error), traceback="".join(traceback.format_exception(error)))
 
     # Clients
 
     def _start_accepting(self) -> None:
         self._accepting = True
-        self.reactor.add(self._listener.fileno(), select.EPOLLIN, self._accept)
+        self.loop.add(self._listener.fileno(), select.EPOLLIN, self._accept)
 
     def _stop_accepting(self) -> None:
         if self._accepting:
             self._accepting = False
-            self.reactor.remove(self._listener.fileno())
+            self._reactor.remove(self._listener.fileno())
 
     def _accept(self, _mask: int) -> None:
         self._accept_some()
@@ -140,7 +231,7 @@ class Dispatcher:
     def _accept_some(self) -> bool:
         """Accept what has come, within bounds; return whether there may be more."""
         for _ in range(ACCEPTS_A_TURN):
-            if len(self._sessions) >= self._capacity:
+            if not (self._has_room() or self._make_room()):
                 self._stop_accepting()  # the others wait in the kernel until a session has ended
                 return False
             try:
@@ -149,92 +240,205 @@ class Dispatcher:
             except BlockingIOError:
                 return False
             except OSError as error:
-                if error.errno in OUT_OF_DESCRIPTORS:
-                    self.out_of_sockets(error)
+                if out_of_sockets(error):
+                    self._pause(error)
                     self._stop_accepting()
                     return False
                 continue  # that client has left already
             self._numbers += 1
-            client = socket.SocketType(self._family, socket.SOCK_STREAM, 0, descriptor)
-            session = Session(self, self._numbers, client, address[0], address[1])
-            self._sessions.add(session)
-            session.begin()
+            accepted = socket.SocketType(self._family, socket.SOCK_STREAM, 0, descriptor)
+            relay = Relay(self, self._numbers, accepted, address[0], address[1])
+            self._sessions.add(relay)
+            relay.begin()
         return True
 
-    def submit(self, session: Session) -> None:
+    def _make_room(self) -> bool:
+        """Send away the client that says nothing for longest; return whether there is one."""
+        self.limit_reached(Limit.CLIENTS, most=self._capacity, silent=len(self._silence))
+        silent = self._silent_for_long()
+        if silent is not None:
+            silent.be_silent()
+        return silent is not None
+
+    def _has_room(self) -> bool:
+        return len(self._sessions) < self._capacity
+
+    def _silent_for_long(self) -> Relay | None:
+        silent = self._silence.oldest()
+        return silent if silent is not None and self.now - silent.queued_at >= SILENT_FOR_LONG else None
+
+    def submit(self, relay: Relay) -> None:
         """Queue a session whose first byte has come."""
+        most = self.settings.max_waiting
         if self.draining:
-            session.refuse(Outcome.SHUTDOWN, "the queue is shutting down; try again")
-        elif self.scheduler.waiting_count >= self.settings.max_waiting:
-            session.refuse(
-                Outcome.REFUSED,
-                f"{self.settings.max_waiting} sessions are waiting, which is the limit; try again later",
-            )
+            relay.act(relay.shut_down())
+        elif self.scheduler.waiting_count >= most:
+            self.limit_reached(Limit.WAITING, most=most)
+            reason = f"{most} sessions are waiting, which is the limit; try again later"
+            relay.act(relay.refuse(Outcome.REFUSED, reason))
         else:
-            self.scheduler.submit(session, self.reactor.now)
+            self.scheduler.submit(relay, self.now)
 
-    def closed(self, session: Session) -> None:
+    def give_back(self, relay: Relay) -> None:
+        """Put a session at the head of the queue: its pod failed."""
+        if self.draining:
+            reason = "the pod failed and the queue is shutting down; try again"
+            relay.act(relay.refuse(Outcome.SHUTDOWN, reason))
+        else:
+            self.scheduler.give_back(relay)
+
+    def closed(self, relay: Relay) -> None:
         """Forget a session."""
-        self._sessions.discard(session)
+        self._sessions.discard(relay)
 
-    def record(self, session: Session, outcome: Outcome, reason: str, reply_bytes: int) -> None:
+    def record(self, relay: Relay) -> None:
         """Count a session's outcome and log it."""
-        now = self.reactor.now
-        self.metrics.outcomes[outcome] += 1
+        now = self.now
+        outcome = relay.outcome
+        assert outcome is not None, "only a session with an outcome is recorded"
+        self.counters.outcomes[outcome] += 1
         if outcome is Outcome.SILENT:
             return  # no session has begun; scanners and health checks would fill the log
-        pod = session.pod
-        wait = (session.bound_at if pod else now) - session.queued_at
-        service = now - session.bound_at if pod else 0.0
+        pod = relay.pod
+        wait = (relay.bound_at if pod else now) - relay.queued_at
+        service = now - relay.bound_at if pod else 0.0
         if pod:
-            self.metrics.wait.observe(wait)
-            self.metrics.service.observe(service)
+            self.counters.wait.observe(wait)
+            self.counters.service.observe(service)
+        reason = quote(relay.reason) if relay.reason else "null"
         # Not through json: this line is most of what a short session costs.
         self.log.write_line(
-            f'"event": "session", "id": {session.id}, "client": "{session.peer}", "outcome": "{outcome}", '
-            f'"size": {number(session.size)}, "wait": {wait:.6f}, "service": {service:.6f}, '
-            f'"pod": {pod.quoted_name if pod else "null"}, "attempts": {session.attempts}, '
-            f'"reply_bytes": {reply_bytes}, "reason": {quote(reason) if reason else "null"}',
+            f'"event": "session", "id": {relay.id}, "client": "{relay.peer}", "outcome": "{outcome}", '
+            f'"size": {number(relay.size)}, "wait": {wait:.6f}, "service": {service:.6f}, '
+            f'"pod": {pod.quoted_name if pod else "null"}, "attempts": {relay.attempts}, '
+            f'"reply_bytes": {relay.reply_bytes}, "reason": {reason}',
             at=now,
         )
 
-    def out_of_sockets(self, error: OSError) -> None:
-        """Pause: the system has no descriptors or memory for another connection."""
-        self._paused_until = self.reactor.now + PAUSE
-        self.log.write("out_of_sockets", reason=error.strerror or str(error), sessions=len(self._sessions))
+    # What there is only so much of
+
+    def limit_reached(self, limit: Limit, **details: object) -> None:
+        """Count it, and say so in the log, at most once in a while."""
+        self.counters.limits[limit] += 1
+        if self.now >= self._limit_events.get(limit, float("-inf")) + LIMIT_EVENT_EVERY:
+            self._limit_events[limit] = self.now
+            self.log.write("limit_reached", limit=limit, **details)
+
+    def replies_full(self) -> None:
+        """Take note that no more replies are kept for now."""
+        self.limit_reached(Limit.REPLIES, bytes=self.kept_replies, most=self.settings.reply_total)
+
+    def open_socket(self, family: int) -> socket.SocketType:
+        """Return a stream socket that does not block; raises OSError when there is none."""
+        try:
+            return socket.SocketType(family, NONBLOCKING_STREAM)
+        except OSError as error:
+            self._pause(error)
+            raise
+
+    def _pause(self, error: OSError) -> None:
+        self._paused_until = self.now + PAUSE
+        self.limit_reached(Limit.DESCRIPTORS, reason=reason_of(error), sessions=len(self._sessions))
+
+    def _limit_clients(self, pods: int) -> None:
+        """Take no more clients than there are descriptors and memory for."""
+        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_DESCRIPTORS - 2 * pods
+        # Silent clients, and those that read or close late, as many as may wait.
+        self._capacity = max(min(descriptors, 2 * self.settings.max_waiting + pods), 1)
 
     # Pods
 
     def set_members(self, endpoints: Iterable[Endpoint]) -> None:
         """Make these the pods."""
         endpoints = tuple(endpoints)
-        self._limit_sessions(len(endpoints))
-        for pod in self.scheduler.set_members(endpoints, self.reactor.now):
-            if pod.session is not None:
-                pod.session.pod_broke("another pod has its address")
+        self._limit_clients(len(endpoints))
+        for pod in self.scheduler.set_members(endpoints, self.now):
+            if (occupant := self._occupant(pod)) is not None:
+                occupant.pod_broke_off("another pod has its address")
         for pod, probe in list(self._probes.items()):
             if pod.state is not State.PROBING:
                 del self._probes[pod]
-                probe.cancel()
+                self._end_probe(probe)
+                probe.close()
         self.log.write("members", pods=[f"{each.name} {each.address}" for each in endpoints if each.usable])
 
-    def _limit_sessions(self, pods: int) -> None:
-        """Take no more clients than there are descriptors for, with one connection to each pod."""
-        self._capacity = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_DESCRIPTORS - pods, 1)
+    def _occupant(self, pod: Pod[Relay]) -> Relay | Orphan | None:
+        return self._orphans.get(pod) or pod.session
 
-    def _probe(self, pod: Pod[Session]) -> None:
-        self._probes[pod] = probe = Probe(self, pod)
-        probe.start()
+    def pod_failed(self, relay: Relay, event: str, reason: str) -> None:
+        """Take note of a pod that failed with a session."""
+        pod = relay.pod
+        assert pod is not None, "only a session with a pod has one that failed"
+        self.scheduler.failed(pod, self.now)
+        if event == "pod_refused":
+            self.counters.connect_failures += 1
+        elif relay.phase is Phase.WAITING:
+            self.counters.resent += 1
+        self.log.write(event, pod=pod.endpoint.name, reason=reason, session=relay.id, failures=pod.failures)
 
-    def probed(self, probe: Probe, *, answered: bool, reason: str) -> None:
+    def abandon(self, relay: Relay, side: PodSide) -> None:
+        """Take over a pod whose client has gone."""
+        pod = relay.pod
+        assert pod is not None, "only a session with a pod can leave one"
+        probe = self._open_probe(pod) if self.settings.probe else None
+        self._orphans[pod] = orphan = Orphan(self, pod, side, probe)
+        self._orphaned.start(orphan, self.now)
+
+    def orphan_ended(self, orphan: Orphan, whole: bool) -> None:
+        """Take back a pod that ended (whole) or broke its session."""
+        self._forget_orphan(orphan)
+        if whole:
+            self.scheduler.finished(orphan.pod, self.now)
+        else:
+            self.scheduler.doubted(orphan.pod, self.now)
+
+    def orphan_probed(self, orphan: Orphan, probe: Probe) -> None:
+        """Take back a pod of which the probe will tell."""
+        self._forget_orphan(orphan)
+        if self.scheduler.probing(orphan.pod, self.now):
+            self._probes[orphan.pod] = probe
+            probe.report = self._probed
+        else:
+            self._end_probe(probe)
+            probe.close()
+
+    def _forget_orphan(self, orphan: Orphan) -> None:
+        self._orphaned.stop(orphan)
+        self._orphans.pop(orphan.pod, None)
+
+    def _probe(self, pod: Pod[Relay]) -> None:
+        probe = self._open_probe(pod)
+        if probe is not None:
+            self._probes[pod] = probe
+
+    def _open_probe(self, pod: Pod[Relay]) -> Probe | None:
+        """Connect to a pod; None when that failed at once, and is reported."""
+        try:
+            probe = Probe(self.loop, self.open_socket(pod.family), pod, self._probed)
+            probe.dial(pod.sockaddr)
+        except OSError as error:
+            self._judge(pod, reason_of(error))
+            return None
+        self._probe_connecting.start(probe, self.now)
+        self._probe_unanswered.start(probe, self.now)
+        return probe
+
+    def _end_probe(self, probe: Probe) -> None:
+        self._probe_connecting.stop(probe)
+        self._probe_unanswered.stop(probe)
+
+    def _probed(self, probe: Probe, reason: str | None) -> None:
         """Take a probe's result."""
-        pod = probe.pod
-        del self._probes[pod]
-        self.metrics.probes[answered] += 1
-        if answered:
-            self.scheduler.answered(pod, self.reactor.now)
+        self._end_probe(probe)
+        if self._probes.pop(probe.pod, None) is not None:
+            self._judge(probe.pod, reason)
+
+    def _judge(self, pod: Pod[Relay], reason: str | None) -> None:
+        self.counters.probes[reason is None] += 1
+        if reason is None:
+            self.scheduler.answered(pod, self.now)
             return
-        self.scheduler.failed(pod, self.reactor.now)
+        self.scheduler.failed(pod, self.now)
         if pod.failures == 1:
             self.log.write("pod_refused", pod=pod.endpoint.name, reason=reason, failures=pod.failures)
 
@@ -247,11 +451,12 @@ class Dispatcher:
         )
 
     def _make_round(self, item: str) -> None:
-        now = self.reactor.now
+        now = self.now
         self._rounds.start(item, now)
         for pod in self.scheduler.pods():
-            if pod.session is not None and now - pod.since >= KEEPALIVE_AFTER:
-                pod.session.keep_pod_alive()
+            occupant = self._occupant(pod)
+            if occupant is not None and now - pod.since >= KEEPALIVE_AFTER:
+                occupant.watch_pod()
         if self.scheduler.has_pods():
             self._no_pods_since = now
         elif 0 < self.settings.no_pods_limit <= now - self._no_pods_since:
@@ -259,15 +464,16 @@ class Dispatcher:
 
     def _send_away(self, now: float, limit: float) -> None:
         """Give up on sessions that have waited too long without a pod to hope for."""
-        for session in [each for each in self.scheduler.waiting() if now - each.queued_at >= limit]:
-            self.scheduler.withdraw(session)
-            session.refuse(Outcome.NO_PODS, f"there has been no pod for {limit:g} seconds; try again later")
+        for relay in [each for each in self.scheduler.waiting() if now - each.queued_at >= limit]:
+            self.scheduler.withdraw(relay)
+            reason = f"there has been no pod for {limit:g} seconds; try again later"
+            relay.act(relay.refuse(Outcome.NO_PODS, reason))
 
     # The end, and a look from outside
 
     def _drain(self) -> None:
         self.draining = True
-        self._drain_until = self.reactor.now + self.settings.grace
+        self._drain_until = self.now + self.settings.grace
         self.log.write(
             "draining",
             waiting=self.scheduler.waiting_count,
@@ -279,47 +485,49 @@ class Dispatcher:
             pass
         self._stop_accepting()
         self._listener.close()
-        for session in list(self.scheduler.waiting()):
-            self.scheduler.withdraw(session)
-            session.refuse(Outcome.SHUTDOWN, "the queue is shutting down; try again")
-        for session in [each for each in self._sessions if each.phase is Phase.SILENT]:
-            session.on_client(select.EPOLLIN)
-            if session.phase is Phase.SILENT:
-                session.leave()
+        for relay in list(self._sessions):
+            if relay.phase in (Phase.SILENT, Phase.WAITING):
+                relay.act(relay.shut_down())
+        self.stalling.shorten(STALL_LIMIT_AT_THE_END, self.now)
+        for relay in self._sessions:
+            relay.hurry_reader()
+
+    def _end_grace(self) -> None:
+        self._drain_until = float("inf")
+        for relay in list(self._sessions):
+            relay.act(relay.grace_over())
 
     def snapshot(self) -> Snapshot:
         """Return the state at this moment."""
+        waiting = self.scheduler.waiting_count
         return Snapshot(
-            now=self.reactor.now,
+            now=self.now,
             settings={
                 "mode": self.settings.mode.value,
                 "order": self.settings.order.value,
                 "fair": self.settings.fair,
             },
             draining=self.draining,
-            pods=[_view(pod) for pod in self.scheduler.pods()],
-            waiting=list(self.scheduler.waiting()),
-            silent=len(self.silent),
+            pods=self.scheduler.pods(),
+            waiting=list(itertools.islice(self.scheduler.waiting(), SHOWN)),
+            waiting_count=waiting,
+            oldest_wait=self.now - self.scheduler.oldest_arrival() if waiting else 0.0,
+            silent=len(self._silence),
+            unread_replies=len(self.stalling),
+            kept_reply_bytes=self.kept_replies,
+            clients=len(self._sessions),
+            status_connections=len(self.status) if self.status is not None else 0,
             log_lines_dropped=self.log.dropped,
         )
 
 
-def _view(pod: Pod[Session]) -> PodView:
-    return PodView(
-        name=pod.endpoint.name,
-        address=pod.endpoint.address,
-        state=pod.state,
-        since=pod.since,
-        ready=pod.endpoint.ready,
-        terminating=pod.endpoint.terminating or not pod.member,
-        failures=pod.failures,
-        served=pod.served,
-        session=pod.session,
-    )
+def out_of_sockets(error: OSError) -> bool:
+    """Tell whether the system has no descriptor or memory for a socket."""
+    return error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-def _order(settings: Settings) -> Order[Session]:
-    def plain() -> Order[Session]:
+def _order(settings: Settings) -> Order[Relay]:
+    def plain() -> Order[Relay]:
         if settings.order is OrderName.LONGEST_FIRST:
             return LongestFirst(settings.age_limit)
         return Fifo()

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import random
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from .endpoint_slices import Object, endpoints
+from .kubernetes_api import Api, StatusError
 from .members import Endpoint
 
 WATCH_SECONDS = 60
 """How long the server keeps one watch open; then the next begins where it ended."""
-CONNECT_SECONDS = 5
+LIST_SECONDS = 30
 SILENCE_SECONDS = WATCH_SECONDS + 15
 """After this the server is taken for gone; it would have ended the watch."""
 FIRST_PAUSE = 0.25
@@ -40,64 +41,35 @@ class SliceApi(Protocol):
 
 
 class KubernetesSlices:
-    """The slices of one service through the Kubernetes client library."""
+    """The slices of one service."""
 
-    def __init__(self, namespace: str, service: str, kubeconfig: Path | None) -> None:
-        """Use the pod's service account, or a kubeconfig file.
-
-        Raises RuntimeError that says what is missing.
-        """
-        try:
-            import kubernetes  # type: ignore[import-untyped]
-        except ImportError:
-            raise RuntimeError(
-                "the Python package `kubernetes` is not installed: install it, or use --pods"
-            ) from None
-        configuration = kubernetes.client.Configuration()
-        try:
-            if kubeconfig is None:
-                kubernetes.config.load_incluster_config(client_configuration=configuration)
-            else:
-                kubernetes.config.load_kube_config(str(kubeconfig), client_configuration=configuration)
-        except kubernetes.config.ConfigException as error:
-            hint = (
-                "outside a cluster, use --kubeconfig"
-                if kubeconfig is None
-                else f"see --kubeconfig {kubeconfig}"
-            )
-            raise RuntimeError(f"no way into the Kubernetes API: {error}; {hint}") from None
-        self._call: Any = kubernetes.client.DiscoveryV1Api(
-            kubernetes.client.ApiClient(configuration)
-        ).list_namespaced_endpoint_slice
-        self._arguments = {
-            "namespace": namespace,
-            "label_selector": f"kubernetes.io/service-name={service}",
-            "_preload_content": False,  # plain JSON: the library's models reject what they do not know
-        }
+    def __init__(self, api: Api, namespace: str, service: str) -> None:
+        """Ask for the slices of a service."""
+        self._api = api
+        self._path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+        self._query = {"labelSelector": f"kubernetes.io/service-name={service}"}
 
     def list(self) -> tuple[list[Object], str]:
-        """Return the service's slices and their version; raises what the library raises."""
-        answer = self._call(**self._arguments, _request_timeout=(CONNECT_SECONDS, 30))
-        listed = json.loads(answer.data)
+        """Return the service's slices and their version; raises what Api.get and json.load raise."""
+        with self._api.get(self._path, self._query, LIST_SECONDS) as answer:
+            listed = json.load(answer)
         return listed.get("items") or [], listed["metadata"]["resourceVersion"]
 
     def watch(self, version: str) -> Iterator[Object]:
-        """Yield events; raises what the library raises."""
-        answer = self._call(
-            **self._arguments,
-            watch=True,
-            resource_version=version,
-            allow_watch_bookmarks=True,
-            timeout_seconds=WATCH_SECONDS,
-            _request_timeout=(CONNECT_SECONDS, SILENCE_SECONDS),
-        )
+        """Yield events; raises what Api.get and json.loads raise."""
+        query = self._query | {
+            "watch": "true",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
         try:
-            rest = b""
-            for chunk in answer.stream(amt=None, decode_content=False):
-                *lines, rest = (rest + chunk).split(b"\n")
-                yield from map(json.loads, filter(None, lines))
-        finally:
-            answer.release_conn()
+            with self._api.get(self._path, query, SILENCE_SECONDS) as answer:
+                yield from map(json.loads, answer)
+        except StatusError as error:
+            if error.status == http.client.GONE:
+                raise ExpiredError from None
+            raise
 
 
 class Follower:

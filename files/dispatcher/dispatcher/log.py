@@ -6,10 +6,13 @@ import json
 import math
 import os
 import select
+import sys
 import time
 from collections import deque
 from datetime import UTC, datetime
 
+LAST_PATIENCE = 2.0
+"""Seconds that the reader has for the last lines."""
 MOST_LINES = 100_000
 """Lines kept while the reader does not read; the oldest are dropped beyond, and counted."""
 
@@ -80,6 +83,16 @@ class Log:
             except OSError:  # the reader has gone: sessions go on
                 written = len(self._rest)
             self._rest = self._rest[written:]
+
+    def finish(self) -> None:
+        """Write what is left, and wait for the reader a little; what it does not take is counted."""
+        deadline = time.monotonic() + LAST_PATIENCE
+        while self.pending and (left := deadline - time.monotonic()) > 0:
+            self._poll.poll(left * 1000)
+            self.flush()
+        self.dropped += len(self._lines) + self._rest.count(b"\n")
+        if self.dropped:
+            print(f"dispatcher: {self.dropped} lines of the log were lost: nobody read them", file=sys.stderr)
 
     def _time_of(self, at: float | None) -> str:
         when = time.time() - (0.0 if at is None else time.monotonic() - at)

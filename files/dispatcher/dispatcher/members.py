@@ -33,6 +33,11 @@ class Endpoint:
         return format_address(self.host, self.port)
 
     @property
+    def key(self) -> str:
+        """What tells this pod from any other."""
+        return f"{self.address} {self.uid}"
+
+    @property
     def usable(self) -> bool:
         """Whether new sessions may go there."""
         return self.ready and not self.terminating

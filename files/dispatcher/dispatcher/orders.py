@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from typing import Generic, Protocol, TypeVar
 
 
@@ -42,6 +43,9 @@ class Order(Protocol[S]):
     def take(self, now: float) -> S:
         """Take out the session to serve next. Raises KeyError when there is none."""
 
+    def oldest(self) -> Iterable[S]:
+        """Return sessions among which is the one that came first; none when the queue is empty."""
+
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[S]: ...
@@ -71,6 +75,10 @@ class Fifo(Generic[S]):
     def take(self, now: float) -> S:  # noqa: ARG002 - the interface of an order
         """Take the session that came first."""
         return self._sessions.popitem(last=False)[0]
+
+    def oldest(self) -> Iterable[S]:
+        """Return the first one."""
+        return islice(self._sessions, 1)
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -122,6 +130,10 @@ class LongestFirst(Generic[S]):
             if self._current.get(session) == entry:
                 del self._current[session]
                 return session
+
+    def oldest(self) -> Iterable[S]:
+        """Return the first one."""
+        return islice(self._current, 1)
 
     def _compact(self) -> None:
         if len(self._heap) > 2 * len(self._current) + 64:
@@ -179,6 +191,10 @@ class Fair(Generic[S]):
         else:
             del self._turns[host]
         return session
+
+    def oldest(self) -> Iterable[S]:
+        """Return the first one of each address."""
+        return chain.from_iterable(queue.oldest() for queue in self._turns.values())
 
     def __len__(self) -> int:
         return self._length

@@ -9,10 +9,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import TypeVar
 
-T = TypeVar("T")
 Handler = Callable[[int], None]
 """Called with the epoll event mask."""
 
@@ -21,11 +18,13 @@ LONGEST_SLEEP = 3600.0
 
 
 class Reactor:
-    """Runs in one thread. Other threads and signal handlers may use `call`, `post` and `wake` only."""
+    """Runs in one thread. Other threads and signal handlers may use `post` and `wake` only."""
 
     def __init__(self) -> None:
         self.now = time.monotonic()
         """The time of this turn, in seconds of the monotonic clock."""
+        self.on_error: Callable[[object, Exception], None] | None = None
+        """Called with a handler, or what was posted, that raised, and with what it raised."""
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._fresh: set[int] = (
@@ -37,7 +36,6 @@ class Reactor:
         self.add(self._wake_read, select.EPOLLIN, self._woken)
         # A byte arrives the moment a signal does, so none is slept through.
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        self.stopped = False
 
     def add(self, fd: int, mask: int, handler: Handler) -> None:
         """Watch a file descriptor. Closing it, after `forget`, ends that."""
@@ -63,22 +61,9 @@ class Reactor:
         self._again.append((handler, mask))
 
     def post(self, function: Callable[[], object]) -> None:
-        """Have a function called by the loop's thread, soon. What it raises ends the loop."""
+        """Have a function called by the loop's thread, soon."""
         self._calls.append(function)
         self.wake()
-
-    def call(self, function: Callable[[], T]) -> Future[T]:
-        """Have a function called by the loop's thread; its result or exception arrives in the future."""
-        future: Future[T] = Future()
-
-        def run() -> None:
-            try:
-                future.set_result(function())
-            except Exception as error:  # handed to the caller
-                future.set_exception(error)
-
-        self.post(run)
-        return future
 
     def wake(self) -> None:
         """End the loop's sleep."""
@@ -101,9 +86,20 @@ class Reactor:
         for fd, mask in events:
             # An earlier handler may have closed this descriptor, and another may have its number by now.
             if fd in handlers and fd not in fresh:
-                handlers[fd](mask)
+                self._handle(handlers[fd], mask)
         for handler, mask in again:
+            self._handle(handler, mask)
+
+    def _handle(self, handler: Handler, mask: int) -> None:
+        try:
             handler(mask)
+        except Exception as error:  # one connection's trouble is not the others'
+            self._report(handler, error)
+
+    def _report(self, culprit: object, error: Exception) -> None:
+        if self.on_error is None:
+            raise error
+        self.on_error(culprit, error)
 
     def close(self) -> None:
         """Give the descriptors back."""
@@ -116,4 +112,8 @@ class Reactor:
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_read, 4096)
         while self._calls:
-            self._calls.popleft()()
+            call = self._calls.popleft()
+            try:
+                call()
+            except Exception as error:
+                self._report(call, error)

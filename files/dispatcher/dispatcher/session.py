@@ -1,48 +1,24 @@
-"""One session: a client's connection, its place in the queue, and its connection to a pod.
+"""A session as a state machine: what happened goes in, what is to be done comes out. No sockets, no clock.
 
     SILENT -> WAITING -> CONNECTING -> RUNNING -> REPLYING -> FLUSHING -> LINGERING -> CLOSED
-                 ^___________|____________|
+                 ^___________|____________|           |________> BREAKING ___________________^
 
-SILENT ends with the first byte of the request (in stream mode at once); a pod that refuses, or dies before
-the first byte of its reply, sends the session back to WAITING. The pod is free as soon as it has closed its
-side: FLUSHING (the client has not read all of its reply) and LINGERING (it has not closed its side yet) hold
-no pod.
+SILENT ends with the first byte of the request (in stream mode at once). A pod that refuses, or dies before
+the first byte of its reply, sends the session back to WAITING. The pod is let go as soon as it has closed its
+side. So FLUSHING (the client has not read all of its reply), BREAKING (nor what there is of one that broke
+off) and LINGERING (it has not closed its own side) hold no pod. A client that leaves ends its session at
+once; what becomes of the pod's work is no concern of the session any more (orphan.py).
 """
 
 from __future__ import annotations
 
 import enum
-import errno
-import os
-import select
-import socket
-import struct
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Any
 
-from .framing import is_complete, leading_number
+from .counters import Outcome
+from .framing import Request, leading_number
 from .members import Pod, format_address
-from .metrics import Outcome
-
-if TYPE_CHECKING:
-    from .dispatcher import Dispatcher
-
-# Edge-triggered: each change is reported once, so one registration serves a connection's whole life.
-READ = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
-READ_WRITE = READ | select.EPOLLOUT
-BROKEN = select.EPOLLERR | select.EPOLLHUP
-ENDED = select.EPOLLRDHUP
-FINISHED_OR_READABLE = select.EPOLLIN | select.EPOLLRDHUP | BROKEN
-
-NONBLOCKING_STREAM = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-NOW = int(socket.MSG_DONTWAIT)
-NOW_WITH_MORE = int(socket.MSG_DONTWAIT | socket.MSG_MORE)
-"""Accepted sockets are blocking ones, never used as such: that spares a system call for each."""
-
-CHUNK = 64 * 1024
-CHUNKS_A_TURN = 16
-"""How much of one connection is read before the others have their turn."""
-
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Phase(enum.IntEnum):
@@ -54,563 +30,315 @@ class Phase(enum.IntEnum):
     RUNNING = 3
     REPLYING = 4
     FLUSHING = 5
-    LINGERING = 6
-    CLOSED = 7
+    BREAKING = 6
+    LINGERING = 7
+    CLOSED = 8
 
 
-SILENT, WAITING, CONNECTING, RUNNING, REPLYING, FLUSHING, LINGERING, CLOSED = Phase
+SILENT, WAITING, CONNECTING, RUNNING, REPLYING, FLUSHING, BREAKING, LINGERING, CLOSED = Phase
+
+WITH_POD = (CONNECTING, RUNNING, REPLYING)
+
+
+class Act(enum.IntEnum):
+    """What is to be done, by relay.py."""
+
+    QUEUE = 0
+    """Put the session into the queue, or refuse it."""
+    WITHDRAW = 1
+    """Take it out of the queue."""
+    RETURN = 2
+    """Put it at the head of the queue, or refuse it."""
+    DIAL = 3
+    """Connect to its pod."""
+    DROP_POD = 4
+    """Close the connection to the pod: both know that it has ended."""
+    FREE_POD = 5
+    """Tell the scheduler that the pod ended its session of its own accord."""
+    FAIL_POD = 6
+    """Tell the scheduler that the pod failed."""
+    DOUBT_POD = 7
+    """Tell the scheduler that the pod may be idle, or not: a probe finds out."""
+    ABANDON_POD = 8
+    """Let the pod know, if it can be known, that nobody waits; it is free when it has ended, not before."""
+    RECORD = 9
+    """Count the session and log it."""
+    TELL = 10
+    """Send the client `error: ` and the reason."""
+    FINISH_CLIENT = 11
+    """End the client's stream behind the reply; reports `client_served` when that is done."""
+    BREAK_CLIENT = 12
+    """Reset the client's connection when it has got what there is of the reply; reports `client_lost`."""
+    RESET_CLIENT = 13
+    """Reset the client's connection."""
+    CLOSE_CLIENT = 14
+    """Close the client's connection: it has ended on both sides, or nobody is there."""
+    END_CLIENT = 15
+    """End the client's stream; nothing was promised to it."""
+    FORGET = 16
+    """Nothing is known of the session afterwards."""
+
+
+Acts = tuple[Act, ...]
+NOTHING: Acts = ()
+# The ways of most sessions are made once.
+_QUEUE = (Act.QUEUE,)
+_DIAL = (Act.DIAL,)
+_FINISHED = (Act.DROP_POD, Act.FREE_POD, Act.FINISH_CLIENT)
+_SERVED = (Act.RECORD,)
+_OVER = (Act.CLOSE_CLIENT, Act.FORGET)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What sessions go by; of the settings."""
+
+    stream: bool = False
+    """Either side may speak first, and nothing is sent twice."""
+    attempts: int = 5
+    """How many pods may fail with a session."""
+    patience: float = 5.0
+    """Seconds that a session is tried again when fewer pods than that are there."""
+    empty_reply_is_done: bool = False
+    """A pod that closes without a reply has done its work."""
 
 
 class Session:
-    """A session's state and what it does when something comes from its client or its pod."""
+    """One session. Every event returns what is to be done, in this order; `reason` goes with it."""
 
     __slots__ = (
-        "_client", "_client_ended", "_client_fd", "_client_left", "_client_paused", "_hub",
-        "_intact", "_last_byte", "_pod_deaf", "_pod_ended_sent", "_pod_fd", "_pod_paused",
-        "_pod_socket", "_pod_watched", "_reply", "_reply_bytes", "_request", "_sent", "attempts",
-        "bound_at", "client_gone", "host", "id", "outcome", "peer", "phase", "pod", "queued_at",
+        "_failed_at", "_failed_pods", "_rules", "attempts", "bound_at", "client_ended", "client_left",
+        "host", "id", "outcome", "peer", "phase", "pod", "queued_at", "reason", "reply_bytes", "request",
         "size",
     )  # fmt: skip
 
-    def __init__(self, hub: Dispatcher, number: int, client: socket.SocketType, host: str, port: int) -> None:
-        self._hub = hub
+    def __init__(self, rules: Rules, number: int, host: str, port: int, now: float) -> None:
+        self._rules = rules
+        self._failed_pods: frozenset[str] = frozenset()
+        self._failed_at = now
         self.id = number
         self.host = host
         self.peer = format_address(host, port)
         self.phase = SILENT
-        self.queued_at = self._last_byte = hub.reactor.now
+        self.queued_at = now
         self.bound_at = 0.0
         self.size = 0.0
+        """The number that its request begins with."""
+        self.request = Request(now)
         self.attempts = 0
-        """Pods that took a connection for this session."""
-        self.pod: Pod[Session] | None = None
+        """How often a pod took a connection for this session."""
+        self.reply_bytes = 0
+        self.pod: Pod[Any] | None = None
+        """The one that has it, or had it last."""
         self.outcome: Outcome | None = None
-        self.client_gone = False
-        """The client reset its connection, or was sent away; only the pod's end is waited for."""
-
-        self._client = client
-        self._client_fd = client.fileno()
-        self._client_ended = False
-        self._client_left = False
-        """It ended its stream so late that it counts as gone."""
-        self._client_paused = 0
-        """Events of the client while nothing is read from it, because its request does not go on."""
-        self._request = b""
-        self._sent = 0
-        self._intact = True
-        """The request is still here from its first byte, so it can be sent again."""
-
-        self._pod_socket: socket.SocketType | None = None
-        self._pod_fd = -1
-        self._pod_deaf = self._pod_ended_sent = self._pod_watched = False
-        self._pod_paused = 0
-        """Events of the pod while nothing is read from it, because its reply does not go on."""
-        self._reply = b""
-        self._reply_bytes = 0
+        self.reason = ""
+        """Why the outcome is not `done`; else empty."""
+        self.client_ended = False
+        """The client has ended its stream: a half-close or a close, the network cannot tell which."""
+        self.client_left = False
+        """It did so that late that it counts as gone."""
 
     # The client
 
-    def begin(self) -> None:
-        """Take up a connection that was just accepted.
-
-        Nothing is read yet: epoll reports requests in the order in which they came, and a look at this one
-        could miss what comes a moment later and is still before the next client's.
-        """
-        hub = self._hub
-        hub.reactor.add(self._client_fd, READ, self.on_client)
-        if hub.stream:
-            self._queue()
-        else:
-            hub.silent.start(self, hub.reactor.now)
-
-    def on_client(self, mask: int) -> None:
-        """Handle an event of the client's socket."""
-        if self.client_gone or self.phase is CLOSED:
-            return  # something that was put off for this turn
-        # Once both sides are closed, as in LINGERING, the kernel reports a hang-up for a clean end too.
-        if mask & BROKEN:
-            self._client_lost()
-            return
-        if mask & (select.EPOLLIN | ENDED):
-            self._read_client(mask)
-        if mask & select.EPOLLOUT and self._reply and not self.client_gone:
-            self._flush_client()
-
-    def _read_client(self, mask: int) -> None:
-        for _ in range(CHUNKS_A_TURN):
-            if (
-                len(self._request) - self._sent >= self._hub.settings.request_buffer
-                and self.phase is not LINGERING
-            ):
-                self._client_paused |= mask | select.EPOLLIN
-                if mask & ENDED and self.phase is WAITING and self._ended_late():
-                    self.leave()
-                return
-            try:
-                data = self._client.recv(CHUNK, NOW)
-            except BlockingIOError:
-                return
-            except OSError:
-                self._client_lost()
-                return
-            if data:
-                self._received(data)
-            if not data or (mask & ENDED and len(data) < CHUNK):
-                self._client_closed()
-                return
-            if len(data) < CHUNK or self.phase is CLOSED:
-                return
-        self._hub.reactor.again(self.on_client, mask)
-
-    def _received(self, data: bytes) -> None:
-        phase = self.phase
-        if phase is LINGERING or phase is FLUSHING:
-            return  # the pod has ended: nobody is there to read it
-        self._last_byte = self._hub.reactor.now
-        self._request += data
-        if phase is SILENT:
-            self._queue()
-            return
-        if self._intact:
-            self._measure()
-        if phase is RUNNING or phase is REPLYING:
-            self._feed_pod()
-
-    def _queue(self) -> None:
-        hub = self._hub
-        hub.silent.stop(self)
-        self.queued_at = hub.reactor.now
-        self.size = leading_number(self._request)
+    def request_began(self, now: float) -> Acts:
+        """Act on the first byte; in stream mode, on a new client."""
+        self.size = leading_number(self.request.kept)
+        self.queued_at = now
         self.phase = WAITING
-        hub.submit(self)
+        return _QUEUE
 
-    def _measure(self) -> None:
-        size = leading_number(self._request)
-        if size != self.size:
-            self.size = size
-            if self.phase is WAITING:
-                self._hub.scheduler.resized(self)
-
-    def _ended_late(self) -> bool:
-        return self._hub.reactor.now - self._last_byte > self._hub.settings.half_close_window
-
-    def _client_closed(self) -> None:
-        """Act on the client's end of stream: a half-close or a close, the network cannot tell which."""
+    def end_of_request(self, late: bool) -> Acts:
+        """Act on the client's end of stream; `late`: it came long after its last byte."""
+        self.client_ended = True
         phase = self.phase
-        if phase is SILENT or (phase is WAITING and self._ended_late()):
-            self.leave()
-        elif phase is LINGERING:
-            self._close()
-        elif phase is not CLOSED:
-            self._client_ended = True
-            self._client_left = self._ended_late()
-            if phase is RUNNING or phase is REPLYING:
-                self._feed_pod()
+        if phase is SILENT or (phase is WAITING and late):
+            return self.client_lost()
+        if phase is LINGERING:
+            self.phase = CLOSED
+            return _OVER
+        self.client_left = late
+        return NOTHING
 
-    def _client_lost(self) -> None:
-        """Act on a connection that the client reset, or that timed out."""
+    def client_lost(self) -> Acts:
+        """Act on a client that has left: it reset, gave no sign of life, or was silent for too long."""
         phase = self.phase
-        if phase is SILENT or phase is WAITING:
-            self.leave()
-        elif phase is LINGERING:
-            self._close()
-        elif phase is FLUSHING:
-            self._record(Outcome.LEFT_RUNNING)
-            self._close()
-        elif phase is CONNECTING:
-            self._record(Outcome.LEFT_WAITING)
-            self._abandon()
-        elif phase is not CLOSED:
-            self._record(Outcome.LEFT_RUNNING)
-            self._abandon()
+        self.phase = CLOSED
+        if phase is SILENT:
+            return (*self._record(Outcome.SILENT), Act.END_CLIENT, *_OVER)
+        if phase is WAITING:
+            return (Act.WITHDRAW, *self._record(Outcome.LEFT_WAITING), *_OVER)
+        if phase is CONNECTING:
+            return (*self._record(Outcome.LEFT_WAITING), Act.DROP_POD, Act.DOUBT_POD, *_OVER)
+        if phase is RUNNING or phase is REPLYING:
+            return (*self._record(Outcome.LEFT_RUNNING), Act.ABANDON_POD, *_OVER)
+        if phase is FLUSHING:
+            return (*self._record(Outcome.LEFT_RUNNING), *_OVER)
+        return NOTHING if phase is CLOSED else _OVER
 
-    def leave(self) -> None:
-        """Drop a session whose client has gone, or says nothing, before a pod had it."""
-        if self.phase is WAITING:
-            self._hub.scheduler.withdraw(self)
-            self._record(Outcome.LEFT_WAITING)
-        else:
-            self._record(Outcome.SILENT)
-        self._close()
-
-    def _abandon(self) -> None:
-        """Let go of the client; its pod has work in hand, and is free when that has ended, not before."""
-        self.client_gone = self._client_ended = True
-        self._client_paused = 0
-        self._forget_client()
-        self._reply = b""
-        if self.phase is CONNECTING:
-            self._request = b""  # the pod finds an end of stream instead of work
-        else:
-            self._feed_pod()
-            if self._pod_paused:
-                self._resume_pod()
-
-    def refuse(self, outcome: Outcome, reason: str) -> None:
-        """Tell the client `error: reason` and end the session, which must not be with a pod."""
-        self._record(outcome, reason)
-        self._reply = f"error: {reason}".encode()
-        self._end_client()
-
-    def overtime(self) -> None:
-        """Send the client away; the pod keeps the session until it ends, for it still works on it."""
-        if self.client_gone:
-            return
-        reason = f"the session took longer than {self._hub.settings.session_limit:g} seconds"
-        self._record(Outcome.OVERTIME, reason)
-        if self.phase is REPLYING:
-            self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        else:
-            try:
-                self._client.send(f"error: {reason}".encode(), NOW)
-                self._client.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass  # it has left already
-        self._abandon()
-
-    def _flush_client(self) -> None:
-        """Pass on what there is of the reply."""
-        try:
-            sent = self._client.send(self._reply, NOW)
-        except BlockingIOError:
-            return
-        except OSError:
-            self._client_lost()
-            return
-        self._reply = self._reply[sent:]
-        if not self._reply and self.phase is FLUSHING:
-            self._end_client()
-        elif self._pod_paused and len(self._reply) < self._hub.settings.reply_buffer:
-            self._resume_pod()
-
-    def _resume_pod(self) -> None:
-        mask, self._pod_paused = self._pod_paused, 0
-        self._hub.reactor.again(self.on_pod, mask)
-
-    def _end_client(self) -> None:
-        """Send the client the rest of its reply and our end of stream, and wait for its own."""
-        if self._reply:
-            try:
-                sent = self._client.send(self._reply, NOW)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                self._record(Outcome.LEFT_RUNNING)
-                self._close()
-                return
-            self._reply = self._reply[sent:]
-            if self._reply:
-                self.phase = FLUSHING
-                self._hub.reactor.modify(self._client_fd, READ_WRITE)
-                return
-        if self.outcome is None:
-            self._record(Outcome.DONE)
-        elif self.outcome is Outcome.BROKEN:
-            self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            self._close()
-            return
-        if self._client_ended:
-            self._close()
-            return
-        try:
-            self._client.shutdown(socket.SHUT_WR)
-        except OSError:
-            self._close()
-            return
+    def client_served(self) -> Acts:
+        """Act on a client whose whole reply, and our end of stream, are the kernel's to deliver."""
+        if self.phase is not FLUSHING:
+            return NOTHING
+        acts = _SERVED if self.outcome is None else NOTHING
+        if acts:
+            self.outcome = Outcome.DONE
+        if self.client_ended:
+            self.phase = CLOSED
+            return acts + _OVER
         self.phase = LINGERING
-        self._hub.lingering.start(self, self._hub.reactor.now)
-        if self._client_paused:
-            self._resume_client()
+        return acts
 
-    def _resume_client(self) -> None:
-        mask, self._client_paused = self._client_paused, 0
-        self._hub.reactor.again(self.on_client, mask)
+    def lingered(self) -> Acts:
+        """Act on a client that does not close its side in time."""
+        self.phase = CLOSED
+        return _OVER
+
+    def stalled(self, limit: float) -> Acts:
+        """Act on a client that has read nothing of its reply for `limit` seconds."""
+        record = self._record(Outcome.STALLED, f"the client read nothing of its reply for {limit:g} seconds")
+        return self._cut(record)
+
+    def overrun(self) -> Acts:
+        """Act on more of a request after its end, which the pod has been told of: it works on a part."""
+        return self._give_up(
+            Outcome.FAILED,
+            "more of the request came after it had ended, by a newline or by a pause; send it in one piece, "
+            "or close your sending side behind it",
+        )
 
     # The pod
 
-    def start(self, pod: Pod[Session]) -> None:
-        """Connect to the pod this session is bound to, and send the request."""
-        hub = self._hub
+    def bound(self, pod: Pod[Any], now: float) -> Acts:
+        """Act on a pod that the scheduler has found."""
         self.pod = pod
+        self.bound_at = now
         self.phase = CONNECTING
-        self.bound_at = hub.reactor.now
-        self._sent = 0
-        self._pod_deaf = self._pod_ended_sent = self._pod_watched = False
-        self._pod_paused = 0
-        hub.limit.start(self, self.bound_at)
-        try:
-            pod_socket = socket.SocketType(pod.family, NONBLOCKING_STREAM)
-        except OSError as error:
-            hub.out_of_sockets(error)
-            self._not_connected(error)
-            return
-        self._pod_socket = pod_socket
-        self._pod_fd = pod_socket.fileno()
-        if self._request:
-            # The last packet of the handshake waits for the request and goes with it.
-            pod_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
-        failure = pod_socket.connect_ex(pod.sockaddr)
-        if failure and failure != errno.EINPROGRESS:
-            self._not_connected(OSError(failure, os.strerror(failure)))
-            return
-        # On the same machine the connection stands already: try to send, which saves waiting for an event.
-        if self._request:
-            try:
-                self._sent = pod_socket.send(self._request)
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                self._not_connected(error)
-                return
-        if self._sent:
-            hub.reactor.add(self._pod_fd, READ, self.on_pod)
-            self._connected()
-        else:
-            hub.connecting.start(self, self.bound_at)
-            hub.reactor.add(self._pod_fd, READ_WRITE, self.on_pod)
+        return _DIAL
 
-    def on_pod(self, mask: int) -> None:
-        """Handle an event of the pod's socket."""
-        if self.phase is CONNECTING and not self._established(mask):
-            return
-        if mask & select.EPOLLOUT:
-            self._feed_pod()
-        if mask & FINISHED_OR_READABLE:
-            self._read_pod(mask)
-
-    def _established(self, mask: int) -> bool:
-        """Take note of the end of connecting; return whether the connection stands."""
-        if self._pod_socket is None:
-            return False
-        failure = self._pod_socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if failure:
-            self._not_connected(OSError(failure, os.strerror(failure)))
-            return False
-        if not mask & select.EPOLLOUT:
-            return False
-        self._hub.connecting.stop(self)
-        self._connected()
-        return True
-
-    def _connected(self) -> None:
+    def connected(self) -> None:
+        """Note that the pod has taken the connection."""
         self.phase = RUNNING
         self.attempts += 1
-        if self._client_ended or self._client_paused or self._sent < len(self._request):
-            self._feed_pod()
-        if self._hub.settings.half_close and self._sent == len(self._request) and self._is_complete():
-            self._end_pod_input()
 
-    def _is_complete(self) -> bool:
-        quiet = self.bound_at - self._last_byte
-        return is_complete(self._request, ended=False, quiet=quiet, settle=self._hub.settings.settle)
-
-    def _feed_pod(self) -> None:
-        """Send the pod what it has not got of the request, then the client's end of stream."""
-        pod_socket = self._pod_socket
-        if pod_socket is None or self._pod_deaf:
-            self._sent = len(self._request)
-        elif self._sent < len(self._request):
-            if self._sent:
-                pod_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            try:
-                self._sent += pod_socket.send(self._request[self._sent :])
-            except BlockingIOError:
-                pass
-            except OSError:
-                # It no longer reads, but may have replied: what it sent tells.
-                self._pod_deaf = True
-                self._sent = len(self._request)
-            if self._sent < len(self._request):
-                self._hub.reactor.modify(self._pod_fd, READ_WRITE)
-        if self._sent == len(self._request) and self._client_ended and not self._client_paused:
-            self._end_pod_input()
-        if not self._intact or len(self._request) > self._hub.settings.request_buffer or self._hub.stream:
-            self._intact = False
-            self._request = self._request[self._sent :]
-            self._sent = 0
-        if self._client_paused and len(self._request) - self._sent < self._hub.settings.request_buffer:
-            self._resume_client()
-
-    def _end_pod_input(self) -> None:
-        if self._pod_socket is not None and not self._pod_ended_sent and not self._pod_deaf:
-            self._pod_ended_sent = True
-            try:
-                self._pod_socket.shutdown(socket.SHUT_WR)
-            except OSError:
-                self._pod_deaf = True
-
-    def _read_pod(self, mask: int) -> None:
-        for _ in range(CHUNKS_A_TURN):
-            if self._pod_socket is None:
-                return
-            if len(self._reply) >= self._hub.settings.reply_buffer:
-                self._pod_paused |= mask
-                return
-            try:
-                data = self._pod_socket.recv(CHUNK)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self.pod_broke(error.strerror or str(error))
-                return
-            if not data:
-                self._pod_closed()
-                return
-            # A short read has emptied the buffer; if the end of stream was announced, this is it.
-            short = len(data) < CHUNK and not mask & BROKEN
-            last = short and bool(mask & ENDED)
-            self._replied(data, last)
-            if last:
-                self._pod_closed()
-            if short:
-                return
-        self._hub.reactor.again(self.on_pod, mask)
-
-    def _replied(self, data: bytes, last: bool) -> None:
-        self.phase = REPLYING
-        self._reply_bytes += len(data)
-        if self.client_gone:
-            return
-        if not self._reply:
-            try:
-                # The last of a reply waits in the kernel for the end of stream: one packet takes both.
-                data = data[self._client.send(data, NOW_WITH_MORE if last else NOW) :]
-            except BlockingIOError:
-                pass
-            except OSError:
-                self._client_lost()
-                return
-            if data:
-                self._hub.reactor.modify(self._client_fd, READ_WRITE)
-        self._reply += data
-
-    def _pod_closed(self) -> None:
-        """Act on the pod's end of stream: it is free, or has died if there was no reply."""
-        if self.phase is RUNNING and not self._hub.stream and not self.client_gone:
-            self.pod_broke("it closed without a reply")
-            return
-        pod = self._release_pod()
-        self._hub.scheduler.finished(pod, self._hub.reactor.now)
-        if self.client_gone:
-            self._close()
-        else:
-            self._end_client()
-
-    def pod_broke(self, reason: str) -> None:
-        """Act on a pod that died or reset: another gets the session, unless the reply has begun."""
-        hub = self._hub
-        began = self.phase is REPLYING
-        pod = self._release_pod()
-        hub.scheduler.failed(pod, hub.reactor.now)
-        hub.log.write(
-            "pod_failed", pod=pod.endpoint.name, reason=reason, session=self.id, failures=pod.failures
-        )
-        if self.client_gone:
-            self._close()
-        elif began or hub.stream:
-            self._record(Outcome.BROKEN, reason)
-            self._end_client()
-        elif not self._intact:
-            self.refuse(
-                Outcome.FAILED, f"the pod failed ({reason}) and the request is too long to be sent again"
-            )
-        elif self.attempts >= hub.settings.attempts:
-            self.refuse(Outcome.FAILED, f"{self.attempts} pods failed with this session, the last: {reason}")
-        else:
-            hub.metrics.resent += 1
-            self._return()
-
-    def _not_connected(self, error: OSError) -> None:
+    def not_connected(self) -> Acts:
         """Act on a pod that did not take the connection, and so has seen nothing of the session."""
-        hub = self._hub
-        hub.connecting.stop(self)
-        pod = self._release_pod()
-        hub.metrics.connect_failures += 1
-        hub.scheduler.failed(pod, hub.reactor.now)
-        reason = error.strerror or str(error)
-        hub.log.write(
-            "pod_refused", pod=pod.endpoint.name, reason=reason, session=self.id, failures=pod.failures
-        )
-        if self.client_gone:
-            self._close()
-        else:
-            self._return()
+        return (Act.DROP_POD, Act.FAIL_POD, *self._return())
 
-    def connect_timed_out(self) -> None:
-        """Give up on a pod that takes too long to take the connection."""
-        self._not_connected(OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
+    def reply_began(self) -> None:
+        """Note that the first byte of the reply came."""
+        self.phase = REPLYING
 
-    def _return(self) -> None:
-        """Go back to the head of the queue."""
-        if self._hub.draining:
-            self.refuse(Outcome.SHUTDOWN, "the pod failed and the queue is shutting down; try again")
-            return
-        if self._client_left:
-            self._record(Outcome.LEFT_RUNNING)
-            self._close()
-            return
+    def pod_ended(self, now: float, pods: int) -> Acts:
+        """Act on the pod's end of stream: it is free, or has failed if there was no reply."""
+        if self.phase is RUNNING and not self._rules.stream and not self._rules.empty_reply_is_done:
+            return self.pod_broke("it closed without a reply", now, pods)
+        self.phase = FLUSHING
+        return _FINISHED
+
+    def pod_broke(self, reason: str, now: float, pods: int) -> Acts:
+        """Act on a pod that died or reset: another gets the session, unless the reply has begun.
+
+        pods: how many there are that could have it.
+        """
+        if self.phase is REPLYING:
+            # It has answered. Whether it still serves is for a probe to find out.
+            return self._break(
+                Act.DOUBT_POD, f"the pod's connection broke after {self.reply_bytes} bytes: {reason}"
+            )
+        if self._rules.stream:
+            return self._break(Act.FAIL_POD, reason)
+        drop = (Act.DROP_POD, Act.FAIL_POD)
+        if not self.request.intact:
+            reason = f"the pod failed ({reason}) and the request is too long to be sent again"
+            return drop + self.refuse(Outcome.FAILED, reason)
+        assert self.pod is not None
+        if not self._failed_pods:
+            self._failed_at = now
+        self._failed_pods |= {self.pod.endpoint.key}
+        if self._used_up(now, pods):
+            count = len(self._failed_pods)
+            which = "1 pod" if count == 1 else f"{count} pods"
+            reason = f"{which} failed with this session, in {self.attempts} tries, the last: {reason}"
+            return drop + self.refuse(Outcome.FAILED, reason)
+        return drop + self._return()
+
+    def _used_up(self, now: float, pods: int) -> bool:
+        """Tell whether the session is to fail: it is likelier to blame than the pods."""
+        failed, attempts = len(self._failed_pods), self._rules.attempts
+        if failed >= attempts:
+            return True
+        # Too few pods to judge by: one that fails for a moment costs the session its time, not its life.
+        return self.attempts >= attempts and failed >= pods and now - self._failed_at >= self._rules.patience
+
+    def _return(self) -> Acts:
+        if self.client_left:
+            self.phase = CLOSED
+            return (*self._record(Outcome.LEFT_RUNNING), *_OVER)
         self.phase = WAITING
-        self.pod = None
-        self._sent = 0
-        self._hub.scheduler.give_back(self)
+        return (Act.RETURN,)
 
-    def _release_pod(self) -> Pod[Session]:
-        """Close the connection to the pod and return the pod."""
-        pod = self.pod
-        assert pod is not None, "only a session with a pod ends with one"
-        hub = self._hub
-        hub.limit.stop(self)
-        if self._pod_socket is not None:
-            hub.reactor.forget(self._pod_fd)
-            self._pod_socket.close()
-            self._pod_socket = None
-        return pod
+    def took_too_long(self, limit: float) -> Acts:
+        """Act on a pod that has had the session for `limit` seconds, the longest that it may."""
+        return self._give_up(Outcome.OVERTIME, f"the session took longer than {limit:g} seconds")
 
-    def keep_pod_alive(self) -> None:
-        """Have the kernel find out when the pod's node has died; done late, for most sessions are short."""
-        if self._pod_socket is not None and not self._pod_watched:
-            self._pod_watched = True
-            set_keepalive(self._pod_socket)
+    # From outside
 
-    # The end
+    def refuse(self, outcome: Outcome, reason: str) -> Acts:
+        """End the session, which is in no queue and in no pod, with a sentence."""
+        self.phase = FLUSHING
+        return (*self._record(outcome, reason), Act.TELL, Act.FINISH_CLIENT)
 
-    def _record(self, outcome: Outcome, reason: str = "") -> None:
-        """Count the session and log it, once: when its outcome is certain."""
-        if self.outcome is None:
-            self.outcome = outcome
-            self._hub.record(self, outcome, reason, self._reply_bytes)
+    def shut_down(self) -> Acts:
+        """No pod will be found any more."""
+        withdraw = (Act.WITHDRAW,) if self.phase is WAITING else NOTHING
+        return withdraw + self.refuse(Outcome.SHUTDOWN, "the queue is shutting down; try again")
 
-    def _forget_client(self) -> None:
-        self._hub.reactor.forget(self._client_fd)
-        self._client.close()
+    def grace_over(self) -> Acts:
+        """Act on the end of the time that sessions in pods were given."""
+        if self.phase in (SILENT, WAITING):
+            return self.shut_down()
+        if self.phase is LINGERING:
+            return self.lingered()
+        if self.phase in WITH_POD:
+            return self._give_up(
+                Outcome.SHUTDOWN, "the queue is shutting down and waits no longer; try again"
+            )
+        return self._cut(self._record(Outcome.SHUTDOWN, "the grace period is over"))
 
-    def _close(self) -> None:
-        """Give everything back. Nothing is known of the session afterwards."""
-        if self.phase is CLOSED:
-            return
-        hub = self._hub
-        hub.silent.stop(self)
-        hub.lingering.stop(self)
+    def crashed(self, reason: str) -> Acts:
+        """End the session, for handling it raised an exception."""
+        phase = self.phase
+        withdraw = (Act.WITHDRAW,) if phase is WAITING else NOTHING
+        pod = (Act.DROP_POD, Act.DOUBT_POD) if phase in WITH_POD else NOTHING
         self.phase = CLOSED
-        if not self.client_gone:
-            self._forget_client()
-        hub.closed(self)
+        if phase is CLOSED:
+            return NOTHING
+        record = self._record(Outcome.CRASHED, reason)
+        return (*withdraw, *record, *pod, Act.RESET_CLIENT, Act.FORGET)
 
-    def close(self) -> None:
-        """Close a session whose client lingers, or at the end of everything."""
-        if self._pod_socket is not None:
-            self._release_pod()
-        self._record(Outcome.SHUTDOWN, "the grace period is over")
-        self._close()
+    # Ways to end
 
+    def _give_up(self, outcome: Outcome, reason: str) -> Acts:
+        """End a session that is with a pod: a sentence as long as the reply has not begun, then a reset."""
+        if self.phase is REPLYING:
+            return self._cut(self._record(outcome, reason))
+        pod = (Act.DROP_POD, Act.DOUBT_POD) if self.phase is CONNECTING else (Act.ABANDON_POD,)
+        return pod + self.refuse(outcome, reason)
 
-def set_keepalive(connection: socket.SocketType) -> None:
-    """Have the kernel probe a peer silent for a minute every 20 s, and give up after 6 unanswered probes.
+    def _cut(self, record: Acts) -> Acts:
+        """End a session in the middle of its reply."""
+        pod = (Act.ABANDON_POD,) if self.phase in WITH_POD else NOTHING
+        self.phase = CLOSED
+        return (*record, *pod, Act.RESET_CLIENT, Act.FORGET)
 
-    Accepted connections inherit it from their listener. It keeps the entries of address translators alive,
-    too.
-    """
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 20)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6)
+    def _break(self, pod: Act, reason: str) -> Acts:
+        self.phase = BREAKING
+        return (Act.DROP_POD, pod, *self._record(Outcome.BROKEN, reason), Act.BREAK_CLIENT)
+
+    def _record(self, outcome: Outcome, reason: str = "") -> Acts:
+        """Settle the outcome, once: when it is certain."""
+        if self.outcome is not None:
+            return NOTHING
+        self.outcome = outcome
+        self.reason = reason
+        return (Act.RECORD,)

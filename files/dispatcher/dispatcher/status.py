@@ -1,77 +1,208 @@
-"""The second port: /status (JSON), /metrics (Prometheus), /healthz and /readyz, in threads of its own."""
+"""The second port: /status (JSON), /metrics (Prometheus), /healthz and /readyz, served by the loop itself.
+
+No threads: a scrape that is formatted beside the loop holds it up at each system call. At most one request is
+answered in a turn, after the bindings, so a snapshot never shows an idle pod beside a session that waits.
+"""
 
 from __future__ import annotations
 
+import io
+import select
 import socket
-import threading
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+from typing import NamedTuple, Protocol
 
-from .metrics import Metrics, prometheus_text
+from .connection import CHUNK, Connection, Loop
+from .counters import Counters, Limit
+from .prometheus import prometheus_text
 from .snapshot import Snapshot, status_json
+from .timers import Timer, Timers
 
-ANSWER_LIMIT = 5.0
-"""Seconds that the loop may take to hand out a snapshot before it counts as stuck."""
+MOST_CONNECTIONS = 32
+"""The oldest makes room for one more."""
+LONGEST_REQUEST = 8 * 1024
+TIME_LIMIT = 10.0
+"""Seconds from accepting a connection to the last byte of the answer."""
+ACCEPTS_A_TURN = 8
+TEXT = "text/plain; charset=utf-8"
 
-TakeSnapshot = Callable[[], "Future[Snapshot]"]
+
+class Answer(NamedTuple):
+    """What a request gets."""
+
+    status: HTTPStatus
+    content_type: str
+    body: bytes
 
 
-class StatusServer(ThreadingHTTPServer):
-    """Serves snapshots that it asks the dispatcher's loop for, so a stuck loop shows as 503."""
+class Hub(Protocol):
+    """What the port needs of the dispatcher."""
 
-    daemon_threads = True
-    request_queue_size = 32
+    loop: Loop
+    counters: Counters
 
-    def __init__(self, host: str, port: int, take_snapshot: TakeSnapshot, metrics: Metrics) -> None:
-        """Listen on the address; raises OSError when it cannot be had."""
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        super().__init__((host, port), _Handler)
-        self.take_snapshot = take_snapshot
-        self.metrics = metrics
+    @property
+    def now(self) -> float:
+        """The time of this turn."""
 
-    def start(self) -> None:
-        """Serve in a thread that ends with the program."""
-        threading.Thread(target=self.serve_forever, name="status", daemon=True).start()
+    def snapshot(self) -> Snapshot:
+        """Return the state at this moment."""
+
+    def limit_reached(self, limit: Limit, **details: object) -> None:
+        """Count it and say so now and then."""
+
+
+class StatusPort:
+    """The listening socket, and the connections that were accepted from it."""
+
+    def __init__(self, hub: Hub, listener: socket.socket, timers: Timers) -> None:
+        """Serve a listening socket that does not block."""
+        self._hub = hub
+        self._listener = listener
+        self._family = int(listener.family)
+        self._waiting: deque[_Scrape] = deque()
+        self.limits: Timer[_Scrape] = Timer(timers, TIME_LIMIT, _Scrape.close)
+        hub.loop.add(listener.fileno(), select.EPOLLIN, self._accept)
+
+    def __len__(self) -> int:
+        return len(self.limits)
+
+    def _accept(self, _mask: int) -> None:
+        for _ in range(ACCEPTS_A_TURN):
+            try:
+                accepted, _address = self._listener.accept()
+            except OSError:
+                return  # nobody is there any more, or there are no descriptors for now
+            while len(self.limits) >= MOST_CONNECTIONS:
+                self._hub.limit_reached(Limit.STATUS, most=MOST_CONNECTIONS)
+                self.limits.take().close()
+            scrape = _Scrape(self, self._hub.loop, accepted)
+            self.limits.start(scrape, self._hub.now)
+            scrape.watch()
+
+    def ask(self, scrape: _Scrape) -> None:
+        """Put a whole request in line."""
+        self._waiting.append(scrape)
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody waits for an answer."""
+        return bool(self._waiting)
+
+    def answer_one(self) -> None:
+        """Answer the next request; to be called when all that can be bound is bound."""
+        scrape = self._waiting.popleft()
+        if not scrape.closed:
+            scrape.answer(http_answer(scrape.request, self._answer))
+
+    def _answer(self, path: str) -> Answer:
+        snapshot = self._hub.snapshot()
+        if path == "/status":
+            return Answer(HTTPStatus.OK, "application/json", status_json(snapshot).encode())
+        if path == "/metrics":
+            text = prometheus_text(self._hub.counters, snapshot)
+            return Answer(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", text)
+        if path == "/healthz" or (path == "/readyz" and not snapshot.draining):
+            return Answer(HTTPStatus.OK, TEXT, b"ok\n")
+        if path == "/readyz":
+            return Answer(HTTPStatus.SERVICE_UNAVAILABLE, TEXT, b"draining\n")
+        return Answer(HTTPStatus.NOT_FOUND, TEXT, b"there are /status, /metrics, /healthz and /readyz\n")
+
+
+class _Scrape(Connection):
+    """One connection to the port: one request, one answer."""
+
+    __slots__ = ("_port", "request")
+
+    def __init__(self, port: StatusPort, loop: Loop, accepted: socket.SocketType) -> None:
+        super().__init__(loop, accepted)
+        self._port = port
+        self.request = b""
+
+    def room(self) -> int:
+        return max(LONGEST_REQUEST - len(self.request), 0) if not self.ending else CHUNK
+
+    def on_data(self, data: bytes, last: bool) -> None:  # noqa: ARG002 - the end will be told of
+        if self.ending:
+            return
+        before = is_whole(self.request)
+        self.request += data
+        if not before and is_whole(self.request):
+            self._port.ask(self)
+
+    def on_paused(self, ended: bool) -> None:  # noqa: ARG002 - it is too long either way
+        if not is_whole(self.request):
+            self.close()
+
+    def answer(self, whole: bytes) -> None:
+        """Send the answer and end the stream."""
+        self.send(whole)
+        self.end()
+        self.resume()
+        if self.peer_ended and not self.unsent:
+            self.close()
+
+    def on_sent(self) -> None:
+        if self.peer_ended and not self.unsent:
+            self.close()
+
+    def on_end(self) -> None:
+        if not is_whole(self.request) or (self.ending and not self.unsent):
+            self.close()
+
+    def on_broken(self, error: OSError) -> None:  # noqa: ARG002 - a scraper need not say why it leaves
+        self.close()
+
+    def fail(self, reason: str) -> None:  # noqa: ARG002 - it is in the log
+        self.close()
+
+    def close(self) -> None:
+        self._port.limits.stop(self)
+        super().close()
+
+
+def is_whole(request: bytes) -> bool:
+    """Tell whether a request's head has come: to the empty line, or of HTTP/0.9 its one line."""
+    line, newline, _rest = request.partition(b"\n")
+    if newline and len(line.split()) < 3:
+        return True
+    return b"\r\n\r\n" in request or b"\n\n" in request
+
+
+def http_answer(request: bytes, answer: Callable[[str], Answer]) -> bytes:
+    """Return the answer to a whole request, by the standard library's reading of HTTP."""
+    handler = _Handler(request, answer)
+    handler.handle_one_request()
+    return handler.wfile.getvalue()
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: StatusServer
+    """The standard library's parser over bytes in memory."""
+
     server_version = "dispatcher"
-    timeout = 30.0
+    wfile: io.BytesIO
+
+    def __init__(self, request: bytes, answer: Callable[[str], Answer]) -> None:
+        self.rfile = io.BufferedReader(io.BytesIO(request))
+        self.wfile = io.BytesIO()
+        self.client_address = ("", 0)
+        self._answer = answer
 
     def do_GET(self) -> None:
-        """Answer one request."""
-        path = self.path.partition("?")[0]
-        if path not in ("/status", "/metrics", "/healthz", "/readyz"):
-            self._answer(
-                HTTPStatus.NOT_FOUND, "text/plain", b"there are /status, /metrics, /healthz and /readyz\n"
-            )
-            return
-        try:
-            snapshot = self.server.take_snapshot().result(ANSWER_LIMIT)
-        except TimeoutError:
-            self._answer(
-                HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", b"the dispatcher's loop does not answer\n"
-            )
-            return
-        if path == "/status":
-            self._answer(HTTPStatus.OK, "application/json", "".join(status_json(snapshot)).encode())
-        elif path == "/metrics":
-            text = prometheus_text(self.server.metrics, snapshot)
-            self._answer(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", text)
-        elif path == "/readyz" and snapshot.draining:
-            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", b"draining\n")
-        else:
-            self._answer(HTTPStatus.OK, "text/plain", b"ok\n")
-
-    def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
+        """Answer with a body."""
+        found = self._answer(self.path.partition("?")[0])
+        self.send_response(found.status)
+        self.send_header("Content-Type", found.content_type)
+        self.send_header("Content-Length", str(len(found.body)))
+        self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(found.body)
+
+    do_HEAD = do_GET  # noqa: N815 - the name in the base class
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
         """Say nothing: probes and scrapes would drown the sessions."""

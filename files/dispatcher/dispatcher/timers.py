@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -12,10 +12,12 @@ T = TypeVar("T")
 class Timers:
     """All rows, and the one figure that the loop looks at in every turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_error: Callable[[Any, Exception], object] | None = None) -> None:
+        """Call `on_error` with an item whose action raised, and with what it raised."""
         self.due = float("inf")
         """Nothing expires before this time; when it has come, something may."""
         self._rows: list[Timer[Any]] = []
+        self._on_error = on_error
 
     def add(self, timer: Timer[Any]) -> None:
         """Take a row in."""
@@ -25,28 +27,35 @@ class Timers:
         """Act on every item whose time has come."""
         self.due = float("inf")
         for timer in self._rows:
-            timer.expire(now)
+            while timer.next_at() <= now:
+                item = timer.take()
+                try:
+                    timer.action(item)
+                except Exception as error:  # one item's trouble is not the others'
+                    if self._on_error is None:
+                        raise
+                    self._on_error(item, error)
         self.due = min(timer.next_at() for timer in self._rows)
 
 
 class Timer(Generic[T]):
     """One duration, for any number of items. Everything is O(1): nothing is searched or sorted."""
 
-    __slots__ = ("_action", "_deadlines", "_duration", "_timers")
+    __slots__ = ("_deadlines", "_timers", "action", "duration")
 
     def __init__(self, timers: Timers, duration: float, action: Callable[[T], object]) -> None:
         """Call `action` with an item `duration` seconds after its start; with a duration of 0, never."""
         self._timers = timers
-        self._duration = duration
-        self._action = action
+        self.duration = duration
+        self.action = action
         self._deadlines: OrderedDict[T, float] = OrderedDict()
         timers.add(self)
 
     def start(self, item: T, now: float) -> None:
         """Start the item's timer, anew if it runs already."""
-        if self._duration:
+        if self.duration:
             deadlines = self._deadlines
-            deadline = deadlines[item] = now + self._duration
+            deadline = deadlines[item] = now + self.duration
             deadlines.move_to_end(item)
             if deadline < self._timers.due:
                 self._timers.due = deadline
@@ -55,10 +64,25 @@ class Timer(Generic[T]):
         """Stop the item's timer; it need not run."""
         self._deadlines.pop(item, None)
 
-    def expire(self, now: float) -> None:
-        """Take out the items whose time has come and act on each."""
-        while self.next_at() <= now:
-            self._action(self._deadlines.popitem(last=False)[0])
+    def shorten(self, duration: float, now: float) -> None:
+        """Let no item's time come later than `duration` seconds after now or, later, after its start."""
+        self.duration = min(self.duration, duration) if self.duration else duration
+        latest = now + self.duration
+        for item, deadline in self._deadlines.items():
+            self._deadlines[item] = min(deadline, latest)
+        self._timers.due = min(self._timers.due, self.next_at())
+
+    def runs(self, item: T) -> bool:
+        """Tell whether the item's timer runs."""
+        return item in self._deadlines
+
+    def oldest(self) -> T | None:
+        """Return the item whose timer was started first; None when none runs."""
+        return next(iter(self._deadlines), None)
+
+    def take(self) -> T:
+        """Take out the item whose time comes first. Raises KeyError when there is none."""
+        return self._deadlines.popitem(last=False)[0]
 
     def next_at(self) -> float:
         """Return the earliest deadline; infinity when no timer runs."""
@@ -68,3 +92,29 @@ class Timer(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._deadlines)
+
+
+class PhaseTimers(Generic[T]):
+    """Which timers may run in which phase: no timer outlives its phase, whatever way leads out of it."""
+
+    def __init__(
+        self, allowed: Mapping[Hashable, Iterable[Timer[T]]], started: Mapping[Hashable, Iterable[Timer[T]]]
+    ) -> None:
+        """Let the timers of `allowed` run in a phase, and start those of `started` on coming into it."""
+        used = {phase: tuple(timers) for phase, timers in allowed.items()}
+        self._moves = {
+            (old, new): (
+                tuple(each for each in used[old] if each not in used[new]),
+                tuple(each for each in started.get(new, ()) if each not in used[old]),
+            )
+            for old in used
+            for new in used
+        }
+
+    def move(self, item: T, old: Hashable, new: Hashable, now: float) -> None:
+        """Stop and start what the change of phase asks for."""
+        stopped, started = self._moves[old, new]
+        for timer in stopped:
+            timer.stop(item)
+        for timer in started:
+            timer.start(item, now)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pytest
-from dispatcher.framing import is_complete, leading_number
+from dispatcher.counters import Histogram
+from dispatcher.framing import Request, leading_number
 from dispatcher.log import Log
 from dispatcher.members import fixed_list
-from dispatcher.metrics import Histogram
 from dispatcher.orders import LongestFirst
 from dispatcher.timers import Timer, Timers
 from hypothesis import given
@@ -93,17 +93,21 @@ def test_leading_number_of_endless_digits_is_infinite() -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_bytes", "ended", "quiet", "complete"),
+    ("parts", "quiet", "complete"),
     [
-        (b"5", False, 0.0, False),
-        (b"5\n", False, 0.0, True),
-        (b"5", True, 0.0, True),
-        (b"5", False, 0.05, True),
-        (b"", True, 9, False),
+        ([b"5"], 0.0, False),
+        ([b"5\n"], 0.0, True),
+        ([b"5", b"\n"], 0.0, True),
+        ([b"5\n6"], 0.0, False),  # a second line is on its way, or was forgotten: silence tells
+        ([b"5\n6"], 0.05, True),
+        ([b"5"], 0.05, True),
     ],
 )
-def test_request_is_complete(request_bytes: bytes, ended: bool, quiet: float, complete: bool) -> None:
-    assert is_complete(request_bytes, ended=ended, quiet=quiet, settle=0.05) is complete
+def test_request_is_complete(parts: list[bytes], quiet: float, complete: bool) -> None:
+    request = Request(0.0)
+    for part in parts:
+        request.add(part, 10.0)
+    assert request.complete(10.0 + quiet, settle=0.05) is complete
 
 
 def test_timer_expires_in_order_and_only_what_still_runs() -> None:
