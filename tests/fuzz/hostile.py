@@ -59,17 +59,17 @@ class Life:
         host = own_address()
         pods = [
             KeptPod(self._lab, (host, FIRST_PORT + 2 * number), f"p{number}", self._seed, reader, self._rng.choice(ENDINGS))
-            for number, reader in enumerate([*READERS, "length"])
+            for number, reader in enumerate([*READERS, "length", "eof"])
         ]
         for pod in pods:
-            await pod.proxy.open()
-        source = "--pods=" + ",".join(f"{host}:{pod.proxy.port}" for pod in pods)
+            await pod.open()
+        source = "--pods=" + ",".join("{}:{}".format(*pod.proxy.address) for pod in pods)
         dispatcher = await asyncio.to_thread(self._lab.dispatcher, source, *self.options)
         await asyncio.to_thread(dispatcher.wait_for_state, "idle", len(pods))
         process = dispatcher.program.process
         before = open_descriptors(process.pid), resident_megabytes(process.pid)
         front = ToxicProxy(dispatcher.address, f"{self._seed} front")
-        await front.open()
+        front.open()
         over = asyncio.Event()
         keepers = [
             asyncio.create_task(pod.keep(over, random.Random(f"{self._seed} {pod.name}"))) for pod in pods
@@ -102,7 +102,7 @@ class Life:
                 rng = random.Random(f"{self._seed} client {number}")
                 await asyncio.sleep(rng.expovariate(10))
                 direct = rng.random() < 0.5
-                address = dispatcher.address if direct else ("127.0.0.1", front.port)
+                address = dispatcher.address if direct else front.address
                 seen = await one_session(address, number, rng, direct=direct)
                 self._note(seen, front)
 

@@ -25,13 +25,16 @@ class KeptPod:
         self._runs: list[Program] = []
         self._deaths: list[float] = []
         self._start()
-        self.proxy = ToxicProxy(address, f"{seed} {name}", host, self._port + 1)
+        self.proxy = ToxicProxy(address, f"{seed} {name}", (host, self._port + 1))
 
     def _start(self) -> None:
         seed = f"--seed={self._seed} {self.name} {len(self._runs)}"
-        program = self._lab.start(str(POD), f"--port={self._port}", *self._habits, seed)
-        self._runs.append(program)
-        program.wait_for("listening")
+        self._runs.append(self._lab.start(str(POD), f"--port={self._port}", *self._habits, seed))
+
+    async def open(self) -> None:
+        """Let the queue connect to it as soon as it listens."""
+        await asyncio.to_thread(self._runs[-1].wait_for, "listening")
+        self.proxy.open()
 
     async def keep(self, over: asyncio.Event, rng: random.Random) -> None:
         """Kill it now and then, and bring it back however it died, until it is over; then it lives.
@@ -51,8 +54,8 @@ class KeptPod:
                 self._runs[-1].stop()
             self._deaths.append(time.monotonic())
             await asyncio.sleep(rng.choice([0.0, 0.2, 1.5]))
-            await asyncio.to_thread(self._start)
-            await self.proxy.open()
+            self._start()
+            await self.open()
 
     def answered(self) -> list[Record]:
         """Return the log lines of the sessions that it has answered."""

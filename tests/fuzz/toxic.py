@@ -12,10 +12,12 @@ import random
 import socket
 import struct
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 RESET = struct.pack("ii", 1, 0)
 CHUNK = 64 * 1024
+SPREAD = 70_000
+"""Holes and cuts fall on one of a stream's first bytes, so many."""
 Address = tuple[str, int]
 
 
@@ -40,17 +42,17 @@ class Toxics:
     """Delays together, but for the hole; when they are used up, bytes pass freely."""
 
     @classmethod
-    def drawn(cls, rng: random.Random, spread: int) -> Toxics:
-        """Draw some, most of them mild; holes and cuts fall on one of the first `spread` bytes."""
+    def drawn(cls, rng: random.Random) -> Toxics:
+        """Draw some, most of them mild."""
         toxics = cls()
         if rng.random() < 0.3:
             toxics.latency = rng.choice([0.0005, 0.005, 0.03])
         if rng.random() < 0.3:
             toxics.piece = rng.choice([1, 7, 100, 1448, 4096])
         if rng.random() < 0.05:
-            toxics.hole_at, toxics.hole = rng.choice([0, rng.randrange(spread)]), rng.choice([0.2, 2.0])
+            toxics.hole_at, toxics.hole = rng.choice([0, rng.randrange(SPREAD)]), rng.choice([0.2, 2.0])
         if rng.random() < 0.06:
-            toxics.cut_at = rng.choice([rng.randrange(1, 200), rng.randrange(1, spread)])
+            toxics.cut_at = rng.choice([rng.randrange(1, 200), rng.randrange(1, SPREAD)])
         if rng.random() < 0.1:
             toxics.budget = 2.0
         return toxics
@@ -86,81 +88,78 @@ class Passage:
     longest_gap: float = 0.0
     """Between two writes of the client's bytes."""
     cut: bool = False
+    """It ended in a reset, wherever that came from."""
 
 
-@dataclass
 class ToxicProxy:
     """Listens on a port of its own and connects each client to `target`."""
 
-    target: Address
-    seed: str
-    host: str = "127.0.0.1"
-    port: int = 0
-    spread: int = 70_000
-    """Where in a stream its holes and cuts are."""
-    passages: dict[int, Passage] = field(default_factory=dict)
-    """By the client's port; the last one of each."""
-    sessions: list[Passage] = field(default_factory=list)
-    """Those in which the client sent something."""
-    connected: int = 0
-    """Connections that stood on both sides."""
-    _server: asyncio.Server | None = None
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    def __init__(self, target: Address, seed: str, address: Address = ("127.0.0.1", 0)) -> None:
+        """Have an address; port 0 is any, chosen by the first `open`."""
+        self.address = address
+        self.passages: dict[int, Passage] = {}
+        """By the client's port; the last one of each."""
+        self.sessions: list[Passage] = []
+        """Those in which the client sent something, in this order."""
+        self.connected = 0
+        """Connections that stood on both sides."""
+        self._target, self._seed = target, seed
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listener: socket.socket | None = None
 
-    async def open(self) -> None:
-        """Listen; on port 0 the first time is on any."""
-        self._server = await asyncio.start_server(self._serve, self.host, self.port, backlog=1024)
-        self.port = self._server.sockets[0].getsockname()[1]
+    def open(self) -> None:
+        """Listen."""
+        self._listener = socket.create_server(self.address, backlog=1024)
+        self._listener.setblocking(False)
+        self.address = self._listener.getsockname()
+        # Not sock_accept(): cancelling that can lose a connection.
+        asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
 
     def close(self) -> None:
         """Refuse new connections; those that stand go on."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
 
     async def drained(self) -> None:
         """Wait until every connection has ended."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        port = writer.get_extra_info("peername")[1]
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError):
+            client, (_, port) = listener.accept()
+            task = asyncio.create_task(self._serve(client, port))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, client: socket.socket, port: int) -> None:
         self.passages[port] = passage = Passage()
-        try:
-            behind_reader, behind_writer = await asyncio.open_connection(*self.target)
-        except OSError:
-            reset(writer)
-            return
-        self.connected += 1
-        passage.port_behind = behind_writer.get_extra_info("sockname")[1]
-        rng = random.Random(f"{self.seed} {self.connected}")
-        there, back = (
-            Toxics.drawn(rng, self.spread) if rng.random() < 0.6 else Toxics() for _ in range(2)
-        )
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(reader, behind_writer, there, passage))
-                group.create_task(self._pump(behind_reader, writer, back))
-        except* (OSError, CutError):
-            passage.cut = True
-            reset(writer)
-            reset(behind_writer)
-        writer.close()
-        behind_writer.close()
+        with client, socket.socket() as behind:
+            for each in (client, behind):
+                each.setblocking(False)
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            try:
+                await asyncio.get_running_loop().sock_connect(behind, self._target)
+                self.connected += 1
+                passage.port_behind = behind.getsockname()[1]
+                rng = random.Random(f"{self._seed} {self.connected}")
+                there, back = (Toxics.drawn(rng) if rng.random() < 0.6 else Toxics() for _ in range(2))
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._pump(client, behind, there, passage))
+                    group.create_task(self._pump(behind, client, back))
+            except* (OSError, CutError):
+                passage.cut = True
+                for each in (client, behind):
+                    each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     async def _pump(
-        self,
-        source: asyncio.StreamReader,
-        sink: asyncio.StreamWriter,
-        toxics: Toxics,
-        passage: Passage | None = None,
+        self, source: socket.socket, sink: socket.socket, toxics: Toxics, passage: Passage | None = None
     ) -> None:
+        """Pass on bytes and then the end of stream; raises OSError for a reset, behind what came before it."""
+        loop = asyncio.get_running_loop()
         passed, last = 0, 0.0
-        while data := await source.read(CHUNK):
+        while data := await loop.sock_recv(source, CHUNK):
             if passage and not passage.first_byte:
                 passage.first_byte = time.monotonic()
                 self.sessions.append(passage)
@@ -168,18 +167,10 @@ class ToxicProxy:
                 piece, data, wait = toxics.split(data, passed)
                 if wait:
                     await asyncio.sleep(wait)
-                sink.write(piece)
+                await loop.sock_sendall(sink, piece)
                 passed += len(piece)
                 now = time.monotonic()
                 if passage and last:
                     passage.longest_gap = max(passage.longest_gap, now - last)
                 last = now
-                await sink.drain()
-        sink.write_eof()
-
-
-def reset(writer: asyncio.StreamWriter) -> None:
-    """Close a connection with a reset."""
-    with contextlib.suppress(OSError):  # closed already
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-    writer.transport.abort()
+        sink.shutdown(socket.SHUT_WR)
