@@ -246,7 +246,11 @@ def judge(seen: Seen, *, strict: bool) -> str:
         return "nothing came to an end"
     if seen.refused:
         sentence = seen.reply.decode(errors="replace")
-        return "" if sentence.isprintable() and len(sentence) < SENTENCE_LIMIT else f"no sentence: {sentence!r:.200}"
+        return (
+            ""
+            if sentence.isprintable() and len(sentence) < SENTENCE_LIMIT
+            else f"no sentence: {sentence!r:.200}"
+        )
     if not seen.whole or len(seen.reply) < 2:  # those of 0 and 1 bytes are compared with the pods' logs
         return ""
     head = seen.reply.partition(b"\n")[0].split()

@@ -73,7 +73,9 @@ class KeptPod:
             begun = passage.first_byte
             run_index = sum(death < begun for death in self._deaths)
             if begun < busy_until:
-                found.append(f"pod {self.name} got a session {busy_until - begun:.3f} s before it had ended another")
+                found.append(
+                    f"pod {self.name} got a session {busy_until - begun:.3f} s before it had ended another"
+                )
             later = (end for end in ends.get((run_index, passage.port_behind), ()) if end >= begun)
             busy_until = max(busy_until, min(later, default=0.0))
         return found

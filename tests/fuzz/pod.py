@@ -35,9 +35,10 @@ LARGEST_DIGESTED = 2
 
 def make_request(work: float, number: int, length: int, reply: int) -> bytes:
     """Return a request of `length` bytes (HEADER or more) without a newline."""
-    return (f"{work:5.3f} {number:06d} {length:06d} {reply:07d} ".encode() + PATTERN * (length // len(PATTERN) + 1))[
-        :length
-    ]
+    return (
+        f"{work:5.3f} {number:06d} {length:06d} {reply:07d} ".encode()
+        + PATTERN * (length // len(PATTERN) + 1)
+    )[:length]
 
 
 def make_reply(name: str, reader: str, request: bytes, size: int) -> bytes:
