@@ -82,18 +82,20 @@ class Dispatcher:
         self.settling = settling = Timer(timers, settings.settle, Relay.settled)
         self.stalling = stalling = Timer(timers, settings.stall_limit, Relay.look_at_progress)
         self.taking = taking = Timer(timers, TAKEN_EVERY, Relay.break_when_taken)
-        self.phase_timers: PhaseTimers[Relay] = PhaseTimers(
-            allowed={
-                Phase.SILENT: (silence,),
-                Phase.WAITING: (),
-                Phase.CONNECTING: (connecting, limit),
-                Phase.RUNNING: (limit, settling),
-                Phase.REPLYING: (limit, settling, stalling),
-                Phase.FLUSHING: (stalling,),
-                Phase.BREAKING: (stalling, taking),
-                Phase.LINGERING: (lingering,),
-                Phase.CLOSED: (),
-            },
+        self.phases: dict[Phase, tuple[Timer[Relay], ...]] = {
+            Phase.SILENT: (silence,),
+            Phase.WAITING: (),
+            Phase.CONNECTING: (connecting, limit),
+            Phase.RUNNING: (limit, settling),
+            Phase.REPLYING: (limit, settling, stalling),
+            Phase.FLUSHING: (stalling,),
+            Phase.BREAKING: (stalling, taking),
+            Phase.LINGERING: (lingering,),
+            Phase.CLOSED: (),
+        }
+        """Which timers may run in a phase."""
+        self.phase_timers: PhaseTimers[Phase, Relay] = PhaseTimers(
+            allowed=self.phases,
             started={
                 Phase.SILENT: (silence,),
                 Phase.CONNECTING: (connecting, limit),
@@ -246,8 +248,7 @@ class Dispatcher:
                     return False
                 continue  # that client has left already
             self._numbers += 1
-            accepted = socket.SocketType(self._family, socket.SOCK_STREAM, 0, descriptor)
-            relay = Relay(self, self._numbers, accepted, address[0], address[1])
+            relay = Relay(self, self._numbers, self.adopt(descriptor), address[0], address[1])
             self._sessions.add(relay)
             relay.begin()
         return True
@@ -327,6 +328,10 @@ class Dispatcher:
     def replies_full(self) -> None:
         """Take note that no more replies are kept for now."""
         self.limit_reached(Limit.REPLIES, bytes=self.kept_replies, most=self.settings.reply_total)
+
+    def adopt(self, descriptor: int) -> socket.SocketType:
+        """Return the socket of a connection that was accepted."""
+        return socket.SocketType(self._family, socket.SOCK_STREAM, 0, descriptor)
 
     def open_socket(self, family: int) -> socket.SocketType:
         """Return a stream socket that does not block; raises OSError when there is none."""

@@ -40,7 +40,7 @@ class Hub(Protocol):
     rules: Rules
     loop: Loop
     scheduler: Scheduler[Relay]
-    phase_timers: PhaseTimers[Relay]
+    phase_timers: PhaseTimers[Phase, Relay]
     settling: Timer[Relay]
     stalling: Timer[Relay]
     taking: Timer[Relay]
@@ -215,7 +215,7 @@ class Relay(Session):
         self._held = 0
         """Bytes of its reply that its client has not read."""
         self._mark = 0
-        """How many bytes its client had to acknowledge when its progress was looked at last."""
+        """How much of its reply the client had acknowledged when its progress was looked at last."""
         self._side: PodSide | None = None
         self._trouble = NO_TROUBLE
         self.client = ClientSide(self, hub.loop, accepted)
@@ -409,8 +409,15 @@ class Relay(Session):
         hub.kept_replies += held - self._held
         self._held = held
         if held and not hub.stalling.runs(self):
-            self._mark = self.client.outstanding()
-            hub.stalling.start(self, hub.now)
+            self._watch_progress()
+
+    def _watch_progress(self) -> None:
+        self._mark = self._acknowledged()
+        self._hub.stalling.start(self, self._hub.now)
+
+    def _acknowledged(self) -> int:
+        """Return a number that grows as the client reads its reply."""
+        return self.reply_bytes - self.client.outstanding()
 
     def hurry_reader(self) -> None:
         """Watch the client from now on, if it has not read all of its reply and nobody did."""
@@ -419,13 +426,10 @@ class Relay(Session):
 
     def look_at_progress(self) -> None:
         """End a session whose client has taken nothing since the last look."""
-        hub = self._hub
-        outstanding = self.client.outstanding()
-        if outstanding < self._mark:
-            self._mark = outstanding
-            hub.stalling.start(self, hub.now)
+        if self._acknowledged() > self._mark:
+            self._watch_progress()
         else:
-            self.act(self.stalled(hub.stalling.duration))
+            self.act(self.stalled(self._hub.stalling.duration))
 
     def pod_closed(self) -> None:
         """Act on the pod's end of stream."""
@@ -473,8 +477,7 @@ class Relay(Session):
             return
         hub.taking.start(self, hub.now)
         if not hub.stalling.runs(self):
-            self._mark = self.client.outstanding()
-            hub.stalling.start(self, hub.now)
+            self._watch_progress()
 
     # What the state machine asks for
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+P = TypeVar("P", bound=Hashable)
 
 
 class Timers:
@@ -94,11 +95,11 @@ class Timer(Generic[T]):
         return len(self._deadlines)
 
 
-class PhaseTimers(Generic[T]):
+class PhaseTimers(Generic[P, T]):
     """Which timers may run in which phase: no timer outlives its phase, whatever way leads out of it."""
 
     def __init__(
-        self, allowed: Mapping[Hashable, Iterable[Timer[T]]], started: Mapping[Hashable, Iterable[Timer[T]]]
+        self, allowed: Mapping[P, Iterable[Timer[T]]], started: Mapping[P, Iterable[Timer[T]]]
     ) -> None:
         """Let the timers of `allowed` run in a phase, and start those of `started` on coming into it."""
         used = {phase: tuple(timers) for phase, timers in allowed.items()}
@@ -111,7 +112,7 @@ class PhaseTimers(Generic[T]):
             for new in used
         }
 
-    def move(self, item: T, old: Hashable, new: Hashable, now: float) -> None:
+    def move(self, item: T, old: P, new: P, now: float) -> None:
         """Stop and start what the change of phase asks for."""
         stopped, started = self._moves[old, new]
         for timer in stopped:

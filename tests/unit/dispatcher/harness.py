@@ -78,6 +78,11 @@ class Lab:
         """Start several, named w0, w1, ..."""
         return [self.worker("--name", f"w{number}") for number in range(count)]
 
+    def habit(self, name: str, *arguments: str, port: int = 0) -> Worker:
+        """Start a server with a habit (habits.py)."""
+        program = self.start(str(HERE / "habits.py"), "--habit", name, "--port", str(port), *arguments)
+        return Worker(program, program.wait_for("listening")[0]["port"])
+
     def server(self) -> Worker:
         """Start the single-threaded server of this project."""
         program = self.start(str(SERVER), "--host", "127.0.0.1", "--port", "0")
@@ -180,10 +185,24 @@ class Client:
     """A client as plain as they come."""
 
     def __init__(
-        self, address: Address, request: str = "", *, half_close: bool = False, source: str = "127.0.0.1"
+        self,
+        address: Address,
+        request: str = "",
+        *,
+        half_close: bool = False,
+        source: str = "127.0.0.1",
+        receives: int = 0,
     ) -> None:
-        """Connect, send a request, and close the sending side if asked to, as `nc -N` does."""
-        self.socket = socket.create_connection(address, timeout=PATIENCE, source_address=(source, 0))
+        """Connect, send a request, and close the sending side if asked to, as `nc -N` does.
+
+        receives: bytes that the kernel takes for it while it does not read; 0 leaves it to the kernel.
+        """
+        self.socket = socket.socket()
+        if receives:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
+        self.socket.settimeout(PATIENCE)
+        self.socket.bind((source, 0))
+        self.socket.connect(address)
         if request:
             self.socket.sendall(request.encode())
         if half_close:
@@ -196,6 +215,17 @@ class Client:
             while data := self.socket.recv(65536):
                 received += data
         return received.decode()
+
+    def fate(self) -> tuple[bytes, str]:
+        """Read until the end; return what came and how it ended: `end` or `reset`."""
+        received = b""
+        with self.socket:
+            try:
+                while data := self.socket.recv(65536):
+                    received += data
+            except ConnectionResetError:
+                return received, "reset"
+        return received, "end"
 
     def reset(self) -> None:
         """Leave with a reset."""
