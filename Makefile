@@ -94,8 +94,9 @@ faults: setup lab ## Kill pods, nodes and links under load, half an hour long, a
 	.venv/bin/pytest tests/lab -m faults $(ARGS)
 
 .PHONY: fuzz
-fuzz: setup ## Fuzz the queue with hostile clients, networks and pods, and kill everything; FUZZ_SECONDS each, FUZZ_SEED to repeat one
-	FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) .venv/bin/pytest -m fuzz -s $(ARGS)
+fuzz: setup ## Fuzz the queue: its state machine, then hostile networks, clients and pods, then kills; FUZZ_SECONDS (600) each, FUZZ_SEED
+	FUZZ_EXAMPLES=$$(($(FUZZ_SECONDS) * 20)) FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) \
+	  .venv/bin/pytest tests/unit/dispatcher/test_machine.py tests/fuzz -s $(ARGS)
 FUZZ_SECONDS ?= 600
 FUZZ_SEED ?= $(shell echo $$RANDOM)
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What a session costs the dispatcher with few and many pods, and with few and many sessions waiting.
 
-All pods are addresses of one small worker, so that only the dispatcher is measured: its processor time over all
-sessions, and its memory. Each cell keeps WAITING clients in the queue by opening a session for each that ended.
-Needs a C compiler (Debian: gcc, libc6-dev), and root or a limit of open files (ulimit -Hn) above the most that wait.
+All pods are addresses of one small worker, so that only the dispatcher is measured: its processor time over
+all sessions, and its memory. Each cell keeps so many clients in the queue by opening a session for each that
+ended. Needs a C compiler (Debian: gcc, libc6-dev), and root or a limit of open files (ulimit -Hn) above the
+most that wait.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 """Compare the dispatcher with HAProxy and with nothing in between: zero-length sessions on loopback.
 
 Workers and client are small C programs, so that neither is the limit. The dispatcher has the arguments and
-HAProxy the configuration that are deployed, with fixed servers: both give a pod to a client when its first byte
-has come. `haproxy eager` is the same HAProxy without that rule, which any silent client can take a pod from.
-Rounds are interleaved: what else the machine does meets all alike. Needs a C compiler and haproxy (Debian: gcc,
-libc6-dev, haproxy).
+HAProxy the configuration that are deployed, with fixed servers: both give a client a pod when its first byte
+has come. `haproxy eager` is the same HAProxy without that rule: any silent client takes a pod from it.
+Rounds are interleaved: what else the machine does meets all alike. Needs a C compiler and haproxy (Debian:
+gcc, libc6-dev, haproxy).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ EXIT_CANNOT_RUN = 2
 EXIT_TOO_SLOW = 3
 
 
-def haproxy_configuration(port: int, status: int, workers: list[int], *, eager: bool = False) -> str:
+def haproxy_configuration(workers: list[int], port: int, status: int, *, eager: bool) -> str:
     """Return what templates/haproxy-config.yml.j2 deploys, with fixed servers in place of the pods.
 
     eager: without the rule that waits for a client's first byte.
@@ -152,9 +152,9 @@ def everything(folder: Path) -> Iterator[tuple[dict[str, int], dict[str, int]]]:
     *workers, haproxy, haproxy_status, eager, eager_status, queue, queue_status = free_ports(WORKERS + 6)
     worker = str(build("worker", folder))
 
-    def configured(name: str, *ports: int, eager: bool) -> list[str]:
+    def configured(name: str, port: int, status: int, *, eager: bool) -> list[str]:
         path = folder / f"{name}.cfg"
-        path.write_text(haproxy_configuration(*ports, workers, eager=eager))
+        path.write_text(haproxy_configuration(workers, port, status, eager=eager))
         return ["haproxy", "-db", "-f", str(path)]
 
     with contextlib.ExitStack() as stack:

@@ -1,6 +1,7 @@
 """The real dispatcher between toxic networks, pods of many habits that die, and clients of many kinds.
 
-A life is one dispatcher with options drawn from the seed, under load for a while; then its books are balanced.
+A life is one dispatcher with options drawn from the seed, under load for a while; then its books are
+balanced.
 By hand: .venv/bin/python -m tests.fuzz.hostile --seconds 60 --seed 7
 """
 
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from tests.bench.soak import resident_megabytes
@@ -32,6 +34,8 @@ SETTLE = 0.5
 FIRST_PORT = 7001
 CALM = 15.0
 """Seconds in which everything must have come to rest behind the load."""
+PROBE_WARNING = timedelta(seconds=9.5)
+"""The log tells of a probe that is unanswered for 10 s."""
 MORE_DESCRIPTORS = 2
 MORE_MEMORY = 64.0
 """Megabytes; what a dispatcher may have at the end beyond what it began with."""
@@ -58,14 +62,7 @@ class Life:
         """Put load on a dispatcher for so long, let it come to rest, balance its books, and stop it."""
         host = own_address()
         pods = [
-            KeptPod(
-                self._lab,
-                (host, FIRST_PORT + 2 * number),
-                f"p{number}",
-                self._seed,
-                reader,
-                self._rng.choice(ENDINGS),
-            )
+            KeptPod(self._lab, (host, FIRST_PORT + 2 * number), self._seed, reader, self._rng.choice(ENDINGS))
             for number, reader in enumerate([*READERS, "length", "eof"])
         ]
         for pod in pods:
@@ -98,6 +95,7 @@ class Life:
         )
         self._check_outcomes(dispatcher)
         self._check_short_replies(pods)
+        self._check_warnings(dispatcher)
         if (code := await asyncio.to_thread(dispatcher.program.stop, signal.SIGTERM)) != 0:
             self.problems.append(f"SIGTERM ended the dispatcher with exit code {code}")
 
@@ -152,7 +150,8 @@ class Life:
         status = dispatcher.status()
         states = Counter(pod["state"] for pod in status["pods"])
         if status["waiting_sessions"] or status["silent_clients"] or states != {"idle": pods}:
-            return f"{status['waiting_sessions']} waiting, {status['silent_clients']} silent, pods {dict(states)}"
+            waiting, silent = status["waiting_sessions"], status["silent_clients"]
+            return f"{waiting} waiting, {silent} silent, pods {dict(states)}"
         return f"{descriptors} descriptors more than before" if descriptors > MORE_DESCRIPTORS else ""
 
     def _check_counts(self, dispatcher: Dispatching, connected: int) -> None:
@@ -173,7 +172,7 @@ class Life:
         self.problems += [f"the log has {record}" for record in records if "Traceback" in str(record)]
 
     def _check_outcomes(self, dispatcher: Dispatching) -> None:
-        """What a client saw that stayed to the end is what the log says of it; ports used twice tell nothing."""
+        """What a client saw that stayed is what the log says of it; ports used twice tell nothing."""
         outcomes, clients = defaultdict(list), defaultdict(list)
         for record in dispatcher.program.records("session"):
             outcomes[record["client"]].append(record["outcome"])
@@ -189,7 +188,7 @@ class Life:
                 self.problems.append(f"{seen} saw {saw}, the log says {outcome}")
 
     def _check_short_replies(self, pods: list[KeptPod]) -> None:
-        """A reply of one byte is one that a pod has sent whole to that client; none is no reply, or was asked for."""
+        """A reply of one byte is one that a pod has sent to that client; an empty one is asked for."""
         sent = {record["number"] for pod in pods for record in pod.answered() if record["size"] == 1}
         for seen in self.seen:
             if not (seen.stays and seen.sent and seen.whole):
@@ -199,6 +198,20 @@ class Life:
             if seen.size == 1 and f"{seen.number:06d}" not in sent:
                 self.problems.append(f"{seen}: an orderly end behind one byte, which no pod has sent")
 
+    def _check_warnings(self, dispatcher: Dispatching) -> None:
+        """A pod that the log calls stuck has had no session since it was probed."""
+        served: dict[str, list[datetime]] = defaultdict(list)
+        for record in dispatcher.program.records():
+            now = datetime.fromisoformat(record["time"])
+            if record["event"] == "session" and record["pod"] and record["outcome"] == "done":
+                served[record["pod"]].append(now - timedelta(seconds=record["service"]))
+            elif record["event"] == "probe_unanswered":
+                since = [bound for bound in served[record["pod"]] if now - bound < PROBE_WARNING]
+                if since:
+                    self.problems.append(
+                        f"{record['pod']} had {len(since)} sessions since its unanswered probe"
+                    )
+
 
 def own_address() -> str:
     """Return a loopback address that no other process of this machine is likely to use."""
@@ -207,7 +220,7 @@ def own_address() -> str:
 
 def open_descriptors(pid: int) -> int:
     """Return how many files a process has open."""
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def fuzz(seed: str, seconds: float, folder: Path) -> list[str]:

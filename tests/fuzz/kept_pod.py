@@ -1,4 +1,4 @@
-"""A pod of the fuzz: its process, the toxic proxy in front of it, its deaths and returns, and what its log tells."""
+"""A pod of the fuzz: its process, the toxic proxy in front of it, its deaths, and what its log tells."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ POD = Path(__file__).with_name("pod.py")
 class KeptPod:
     """One pod."""
 
-    def __init__(self, lab: Lab, address: Address, name: str, seed: str, reader: str, ending: str) -> None:
-        """Start it. The address is one that nobody else takes while it is away; its proxy has the next port."""
+    def __init__(self, lab: Lab, address: Address, seed: str, reader: str, ending: str) -> None:
+        """Start it at an address that nobody else takes while it is away; its proxy has the next port."""
         host, self._port = address
-        self.name = name
+        self.name = name = f"{host}:{self._port + 1}"
         self._lab, self._seed = lab, seed
         self._habits = (f"--host={host}", f"--name={name}", f"--reader={reader}", f"--ending={ending}")
         self._runs: list[Program] = []

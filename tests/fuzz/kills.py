@@ -1,7 +1,7 @@
 """Kill the server, its pod or the queue at random moments while plain clients read, and look for cut replies.
 
-A plain client takes what came before the end of the stream for the reply. So no end may be an orderly one but that of
-a whole reply. By hand: .venv/bin/python -m tests.fuzz.kills --kills 200 --seed 7
+A plain client takes what came before the end of the stream for the reply. So no end may be an orderly one but
+that of a whole reply. By hand: .venv/bin/python -m tests.fuzz.kills --kills 200 --seed 7
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PATIENCE = 30.0
 
 @dataclass
 class Service:
-    """A program in a process group of its own, as a container has one, that comes back when it was killed."""
+    """A program in a process group of its own, as a container has one."""
 
     arguments: list[str]
     address: Address
@@ -59,7 +59,7 @@ class Service:
         raise AssertionError(f"{self.arguments} does not listen: {self.log.read_text()}")
 
     def kill(self, *, group: bool) -> None:
-        """Kill the process alone, or all of the group as the kernel does to a container; collect what is left."""
+        """Kill the process alone and then what it left, or all of the group at once, as a container dies."""
         assert self.process is not None
         if not group:
             self.process.kill()
@@ -113,27 +113,31 @@ def one_reply(address: Address, line: bytes, pause: float, problems: list[str]) 
     return "cut"
 
 
+def make_services(folder: Path) -> list[Service]:
+    """Return servers for the queue, one that clients reach without it, and the queue."""
+    host = own_address()
+    program = ["--workload=command", "--max-output=100000000", "--", sys.executable, "-Sc", PROGRAM]
+    servers = [
+        Service(
+            [str(SERVER), f"--host={host}", f"--port={port}", *program], (host, port), folder / f"{port}.log"
+        )
+        for port in range(FIRST_PORT, FIRST_PORT + POD_COUNT + 1)
+    ]
+    pods = ",".join(f"{host}:{server.address[1]}" for server in servers[:-1])
+    port = FIRST_PORT - 1
+    arguments = ["-m", "dispatcher", f"--listen={host}:{port}", f"--pods={pods}"]
+    return [*servers, Service(arguments, (host, port), folder / "queue.log")]
+
+
 def kill_at_random(seed: str, kills: int, folder: Path) -> Findings:
     """Kill something so often while clients read; print and return what they saw."""
     rng = random.Random(seed)
     findings = Findings()
-    host = own_address()
-    addresses = [(host, FIRST_PORT + number) for number in range(POD_COUNT + 1)]
-    *pods, alone = [
-        Service([str(SERVER), f"--host={host}", f"--port={port}", "--workload=command", "--receive-timeout=5",
-                 "--max-output=100000000", "--", sys.executable, "-Sc", PROGRAM], (host, port), folder / f"pod-{port}.log")
-        for _, port in addresses
-    ]  # fmt: skip
-    queue_address = (host, FIRST_PORT - 1)
-    queue = Service(
-        ["-m", "dispatcher", "--listen={}:{}".format(*queue_address),
-         "--pods=" + ",".join("{}:{}".format(*pod.address) for pod in pods)], queue_address, folder / "queue.log",
-    )  # fmt: skip
-    services = [*pods, alone, queue]
+    *pods, alone, queue = services = make_services(folder)
     over = threading.Event()
     clients = [
         threading.Thread(target=ask_on_and_on, args=(address, f"{seed} {number}", over, findings))
-        for number, address in enumerate([queue_address] * CLIENTS + [alone.address] * 2)
+        for number, address in enumerate([queue.address] * CLIENTS + [alone.address] * 2)
     ]
     killed: Counter[str] = Counter()
     with contextlib.ExitStack() as stack:

@@ -1,9 +1,10 @@
 """A single-threaded server with the habits of one program or another; the fuzz' pods.
 
 A request is `WORK ID LENGTH REPLY PAYLOAD`: seconds, the client's number, the request's length without its
-newline, the reply's length, all of a fixed width. Whatever came is answered: the reply tells who read how, how
-much came and its digest, and ends in a digest of itself, so that a client knows a whole one from a cut one. Log lines
-on standard output: listening, begin, end (all with the monotonic time and the peer's port).
+newline, the reply's length, all of a fixed width. Whatever came is answered. The reply tells who read how,
+how much came and its digest. It ends in a digest of itself, so that a client knows a whole one from a cut
+one.
+Log lines on standard output: listening, end (with the monotonic time and the peer's port).
 
 Its listening socket resets what its death cuts off, as the wire contract has it.
 """
@@ -21,10 +22,10 @@ import struct
 import time
 
 READERS = ("length", "eof", "newline", "once", "sip")
-"""What ends a request: its length, the end of the stream, a newline or silence, the first read, 4 bytes."""
+"""What ends a request: its length, end of stream, a newline or silence, the first read, 4 bytes."""
 WHOLE_READERS = ("length", "eof")
 ENDINGS = ("close", "late", "linger", "reset")
-"""How the connection ends: at once, 50 ms later, when the client has closed, with a reset behind the reply."""
+"""How the connection ends: at once, 50 ms later, when the client has closed, with a reset."""
 RESET, ORDERLY = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 HEADER = 28
 PATIENCE = 4.0
@@ -64,7 +65,7 @@ class Pod:
 
     def serve(self, connection: socket.socket, port: int) -> None:
         """Answer one request, or close without a word when there is none."""
-        request = self.receive(connection, port)
+        request = self.receive(connection)
         if not request:
             if request is not None:
                 linger(connection, ORDERLY)
@@ -89,8 +90,8 @@ class Pod:
             with contextlib.suppress(OSError):
                 self.end(connection)
 
-    def receive(self, connection: socket.socket, port: int) -> bytes | None:
-        """Return a request as far as this habit reads it; None when the connection broke before its first byte."""
+    def receive(self, connection: socket.socket) -> bytes | None:
+        """Return a request as far as this habit reads it; None when the connection broke before it."""
         request = b""
         limit = 4 if self.reader == "sip" else 65536
         with contextlib.suppress(OSError):
@@ -100,8 +101,6 @@ class Pod:
                 data = connection.recv(limit)
                 if not data:
                     return request
-                if not request:
-                    log("begin", peer=port)
                 request += data
             return request
         return request or None

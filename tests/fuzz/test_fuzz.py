@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
-
 from tests.fuzz.hostile import fuzz
 from tests.fuzz.kills import kill_at_random
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "3"))
 SEED = os.environ.get("FUZZ_SEED", "1")
 KILLS = max(int(SECONDS) // 3, 6)
-
-pytestmark = pytest.mark.fuzz
 
 
 def test_outcomes_add_up_and_no_reply_is_cut_whatever_networks_pods_and_clients_do(tmp_path: Path) -> None:

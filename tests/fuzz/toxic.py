@@ -12,6 +12,7 @@ import random
 import socket
 import struct
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
 
 RESET = struct.pack("ii", 1, 0)
@@ -27,7 +28,7 @@ class CutError(Exception):
 
 @dataclass
 class Toxics:
-    """What happens in one direction of a connection; seconds and bytes, counted from the direction's first byte."""
+    """What happens in one direction of a connection, in seconds and bytes from its first byte on."""
 
     latency: float = 0.0
     """Before each write."""
@@ -145,10 +146,11 @@ class ToxicProxy:
                 passage.port_behind = behind.getsockname()[1]
                 rng = random.Random(f"{self._seed} {self.connected}")
                 there, back = (Toxics.drawn(rng) if rng.random() < 0.6 else Toxics() for _ in range(2))
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._pump(client, behind, there, passage))
-                    group.create_task(self._pump(behind, client, back))
-            except* (OSError, CutError):
+                await together(
+                    self._pump(client, behind, there, passage),
+                    self._pump(behind, client, back),
+                )
+            except (OSError, CutError):
                 passage.cut = True
                 for each in (client, behind):
                     each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
@@ -156,7 +158,7 @@ class ToxicProxy:
     async def _pump(
         self, source: socket.socket, sink: socket.socket, toxics: Toxics, passage: Passage | None = None
     ) -> None:
-        """Pass on bytes and then the end of stream; raises OSError for a reset, behind what came before it."""
+        """Pass on bytes, then the end of stream; raises OSError for a reset, behind what came before it."""
         loop = asyncio.get_running_loop()
         passed, last = 0, 0.0
         while data := await loop.sock_recv(source, CHUNK):
@@ -174,3 +176,14 @@ class ToxicProxy:
                     passage.longest_gap = max(passage.longest_gap, now - last)
                 last = now
         sink.shutdown(socket.SHUT_WR)
+
+
+async def together(*pumps: Coroutine[None, None, None]) -> None:
+    """Run both to their ends; when one raises, the other is ended, too."""
+    tasks = [asyncio.create_task(pump) for pump in pumps]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
