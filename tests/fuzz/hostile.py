@@ -206,11 +206,9 @@ class Life:
             if record["event"] == "session" and record["pod"] and record["outcome"] == "done":
                 served[record["pod"]].append(now - timedelta(seconds=record["service"]))
             elif record["event"] == "probe_unanswered":
-                since = [bound for bound in served[record["pod"]] if now - bound < PROBE_WARNING]
-                if since:
-                    self.problems.append(
-                        f"{record['pod']} had {len(since)} sessions since its unanswered probe"
-                    )
+                if since := sum(now - bound < PROBE_WARNING for bound in served[record["pod"]]):
+                    self.problems.append(f"{record} has had {since} sessions since")
+                    return
 
 
 def own_address() -> str:

@@ -98,7 +98,7 @@ def one_reply(address: Address, line: bytes, pause: float, problems: list[str]) 
                 reply += data
                 time.sleep(pause)
     except TimeoutError:
-        problems.append(f"nothing came for {PATIENCE:g} s behind {len(reply)} bytes")
+        problems.append(f"{address}: nothing came for {PATIENCE:g} s behind {len(reply)} bytes")
         return "hung"
     except ConnectionRefusedError:
         time.sleep(0.05)
@@ -109,7 +109,7 @@ def one_reply(address: Address, line: bytes, pause: float, problems: list[str]) 
         return "error"
     if bytes(reply.partition(b"\n")[2]) == line * (REPLY_MEGABYTES << 17):
         return "whole"
-    problems.append(f"an orderly end behind {len(reply)} bytes of {REPLY_MEGABYTES << 20}")
+    problems.append(f"{address}: an orderly end behind {len(reply)} bytes of {REPLY_MEGABYTES << 20}")
     return "cut"
 
 
@@ -156,7 +156,9 @@ def kill_at_random(seed: str, kills: int, folder: Path) -> Findings:
         over.set()
         for client in clients:
             client.join()
-    print(f"seed {seed}: killed {dict(killed)}, clients saw {dict(findings.ends)}")
+    print(
+        f"seed {seed}: killed {dict(killed)}, the queue is {queue.address}, clients saw {dict(findings.ends)}"
+    )
     print("".join(f"  {problem}\n" for problem in findings.problems), end="", flush=True)
     return findings
 
