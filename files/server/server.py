@@ -15,11 +15,11 @@ import argparse
 import sys
 
 from session_server.command import Command, CommandSettings
+from session_server.request import Limits
 from session_server.serving import listen, serve
-from session_server.session import Limits
+from session_server.session import Workload
 from session_server.settings import parse_arguments
 from session_server.sleep import Sleep
-from session_server.workload import Workload
 
 EXIT_CANNOT_RUN = 2
 EXIT_NOT_CONTAINED = 3
@@ -60,7 +60,7 @@ def main() -> int:
         )
         return EXIT_CANNOT_RUN
     with listener:
-        serve(listener, workload, Limits(settings.receive_timeout, settings.settle))
+        serve(listener, workload, Limits(settings.receive_timeout, settings.settle, settings.reply_timeout))
     return EXIT_NOT_CONTAINED if workload.broken else 0
 
 

@@ -216,6 +216,7 @@ def test_a_pod_that_must_stop_has_time_to_finish_the_longest_session(max_seconds
     [
         ("port", 6001, "port", 6001),
         ("receive_timeout", 2.5, "receive_timeout", 2.5),
+        ("reply_timeout", 90, "reply_timeout", 90.0),
         ("max_seconds", 60, "max_seconds", 60.0),
     ],
 )

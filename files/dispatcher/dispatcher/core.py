@@ -239,7 +239,8 @@ class Scheduler(Generic[S]):
         if pod.session is not None:
             pod.session = None
             self._busy -= 1
-            self._leaving.pop(pod.endpoint.key, None)
+            if not pod.member:
+                self._leaving.pop(pod.endpoint.key, None)
 
     def _rest(self, pod: Pod[S]) -> None:
         """Take a pod out of the choice; what it runs goes on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import resource
@@ -10,7 +11,7 @@ import socket
 import traceback
 from collections.abc import Callable, Iterable
 
-from .connection import NONBLOCKING_STREAM, RESET_ON_CLOSE, Loop, reason_of, set_keepalive
+from .connection import NONBLOCKING_STREAM, RESET_ON_CLOSE, reason_of, set_keepalive
 from .core import Scheduler
 from .counters import Counters, Limit, Outcome
 from .log import Log, number, quote
@@ -37,12 +38,13 @@ WARN_AFTER = 10.0
 """How long a probe may go unanswered until the log says so."""
 PAUSE = 0.1
 """How long nothing is accepted or bound after the system had no descriptor or memory left."""
-TELL_AFTER = 0.1
+TELL_AFTER = 0.5
 """How long a pod whose client has gone may take to show that it handles several connections (orphan.py)."""
 TAKEN_EVERY = 0.02
 """Seconds between two looks at whether a client has got what there is of a reply that broke off."""
 STALL_LIMIT_AT_THE_END = 5.0
 """How long a client may read nothing while the dispatcher waits for it to stop."""
+FOREVER = 1e9
 SILENT_FOR_LONG = 1.0
 """How long a client must have said nothing until it has to make room for others."""
 LIMIT_EVENT_EVERY = 10.0
@@ -61,8 +63,7 @@ class Dispatcher:
             patience=settings.backoff.longest,
             empty_reply_is_done=settings.empty_reply is EmptyReply.DONE,
         )
-        self.loop: Loop = loop
-        self._reactor = loop
+        self.loop = loop
         loop.on_error = self._crashed
         self.log = log
         self.counters = Counters()
@@ -76,11 +77,11 @@ class Dispatcher:
         )
         self._timers = timers = Timers(self._item_crashed)
         self._silence = silence = Timer(timers, settings.silence_limit, Relay.be_silent)
-        connecting = Timer(timers, settings.connect_timeout, Relay.connect_timed_out)
+        self.connecting = connecting = Timer(timers, settings.connect_timeout, Relay.connect_timed_out)
         limit = Timer(timers, settings.session_limit, Relay.overtime)
         lingering = Timer(timers, settings.linger, Relay.linger_no_more)
-        self.settling = settling = Timer(timers, settings.settle, Relay.settled)
-        self.stalling = stalling = Timer(timers, settings.stall_limit, Relay.look_at_progress)
+        self.settling = settling = Timer(timers, settings.settle, Relay.end_input_when_complete)
+        self.stalling = stalling = Timer(timers, settings.stall_limit or FOREVER, Relay.look_at_progress)
         self.taking = taking = Timer(timers, TAKEN_EVERY, Relay.break_when_taken)
         self.phases: dict[Phase, tuple[Timer[Relay], ...]] = {
             Phase.SILENT: (silence,),
@@ -96,11 +97,7 @@ class Dispatcher:
         """Which timers may run in a phase."""
         self.phase_timers: PhaseTimers[Phase, Relay] = PhaseTimers(
             allowed=self.phases,
-            started={
-                Phase.SILENT: (silence,),
-                Phase.CONNECTING: (connecting, limit),
-                Phase.LINGERING: (lingering,),
-            },
+            started={Phase.SILENT: (silence,), Phase.CONNECTING: (limit,), Phase.LINGERING: (lingering,)},
         )
         self._probe_connecting = Timer(timers, settings.connect_timeout, Probe.timed_out)
         self._probe_unanswered = Timer(timers, WARN_AFTER, self._warn_unanswered)
@@ -118,17 +115,12 @@ class Dispatcher:
         self._orphans: dict[Pod[Relay], Orphan] = {}
         self._limit_events: dict[Limit, float] = {}
         self._paused_until = float("-inf")
-        self._no_pods_since = self.now
+        self._no_pods_since = self.loop.now
         self._stop_asked = False
         self._drain_until = float("inf")
         set_keepalive(listener)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-
-    @property
-    def now(self) -> float:
-        """The time of this turn."""
-        return self._reactor.now
 
     def serve_status(self, listener: socket.socket) -> None:
         """Serve the status port on a listening socket that does not block."""
@@ -140,9 +132,9 @@ class Dispatcher:
         """Serve until `stop` was called and the last session has ended, or the grace period has."""
         self._limit_clients(len(self.scheduler.pods()))
         self._start_accepting()
-        self._rounds.start("round", self.now)
+        self._rounds.start("round", self.loop.now)
         while not (self.draining and not self._sessions):
-            self._reactor.turn(self._wake_at())
+            self.loop.turn(self._wake_at())
             self._turn()
         for probe in list(self._probes.values()):
             probe.close()
@@ -154,16 +146,16 @@ class Dispatcher:
     def stop(self) -> None:
         """Begin to drain, soon. May be called from a signal handler."""
         self._stop_asked = True
-        self._reactor.wake()
+        self.loop.wake()
 
     def _turn(self) -> None:
-        now = self.now
+        now = self.loop.now
         if self._stop_asked and not self.draining:
             self._drain()
         if now >= self._timers.due:
             self._timers.expire(now)
         if self._paused_until <= now:
-            if not self._accepting and not self.draining and (self._has_room() or self._silent_for_long()):
+            if not self._accepting and not self.draining and self._may_accept():
                 self._start_accepting()
             self._bind(now)
         if now >= self._drain_until:
@@ -187,13 +179,13 @@ class Dispatcher:
 
     def _wake_at(self) -> float:
         if self.status is not None and self.status.asked:
-            return self.now
+            return self.loop.now
         wake = min(self._timers.due, self._drain_until)
-        if self._paused_until > self.now:
+        if self._paused_until > self.loop.now:
             return min(wake, self._paused_until)
         wake = min(wake, self.scheduler.wake_at())
         # A reader of the log that has stalled is looked at again now and then.
-        return min(wake, self.now + PAUSE) if self.log.pending else wake
+        return min(wake, self.loop.now + PAUSE) if self.log.pending else wake
 
     def _crashed(self, culprit: object, error: Exception) -> None:
         """End what a handler of the loop is for; `culprit` is a bound method of it."""
@@ -225,7 +217,7 @@ class Dispatcher:
     def _stop_accepting(self) -> None:
         if self._accepting:
             self._accepting = False
-            self._reactor.remove(self._listener.fileno())
+            self.loop.remove(self._listener.fileno())
 
     def _accept(self, _mask: int) -> None:
         self._accept_some()
@@ -233,7 +225,7 @@ class Dispatcher:
     def _accept_some(self) -> bool:
         """Accept what has come, within bounds; return whether there may be more."""
         for _ in range(ACCEPTS_A_TURN):
-            if not (self._has_room() or self._make_room()):
+            if len(self._sessions) >= self._capacity and not self._make_room():
                 self._stop_accepting()  # the others wait in the kernel until a session has ended
                 return False
             try:
@@ -261,12 +253,12 @@ class Dispatcher:
             silent.be_silent()
         return silent is not None
 
-    def _has_room(self) -> bool:
-        return len(self._sessions) < self._capacity
+    def _may_accept(self) -> bool:
+        return len(self._sessions) < self._capacity or self._silent_for_long() is not None
 
     def _silent_for_long(self) -> Relay | None:
         silent = self._silence.oldest()
-        return silent if silent is not None and self.now - silent.queued_at >= SILENT_FOR_LONG else None
+        return silent if silent is not None and self.loop.now - silent.queued_at >= SILENT_FOR_LONG else None
 
     def submit(self, relay: Relay) -> None:
         """Queue a session whose first byte has come."""
@@ -278,7 +270,7 @@ class Dispatcher:
             reason = f"{most} sessions are waiting, which is the limit; try again later"
             relay.act(relay.refuse(Outcome.REFUSED, reason))
         else:
-            self.scheduler.submit(relay, self.now)
+            self.scheduler.submit(relay, self.loop.now)
 
     def give_back(self, relay: Relay) -> None:
         """Put a session at the head of the queue: its pod failed."""
@@ -294,7 +286,7 @@ class Dispatcher:
 
     def record(self, relay: Relay) -> None:
         """Count a session's outcome and log it."""
-        now = self.now
+        now = self.loop.now
         outcome = relay.outcome
         assert outcome is not None, "only a session with an outcome is recorded"
         self.counters.outcomes[outcome] += 1
@@ -321,8 +313,8 @@ class Dispatcher:
     def limit_reached(self, limit: Limit, **details: object) -> None:
         """Count it, and say so in the log, at most once in a while."""
         self.counters.limits[limit] += 1
-        if self.now >= self._limit_events.get(limit, float("-inf")) + LIMIT_EVENT_EVERY:
-            self._limit_events[limit] = self.now
+        if self.loop.now >= self._limit_events.get(limit, float("-inf")) + LIMIT_EVENT_EVERY:
+            self._limit_events[limit] = self.loop.now
             self.log.write("limit_reached", limit=limit, **details)
 
     def replies_full(self) -> None:
@@ -342,7 +334,7 @@ class Dispatcher:
             raise
 
     def _pause(self, error: OSError) -> None:
-        self._paused_until = self.now + PAUSE
+        self._paused_until = self.loop.now + PAUSE
         self.limit_reached(Limit.DESCRIPTORS, reason=reason_of(error), sessions=len(self._sessions))
 
     def _limit_clients(self, pods: int) -> None:
@@ -357,7 +349,7 @@ class Dispatcher:
         """Make these the pods."""
         endpoints = tuple(endpoints)
         self._limit_clients(len(endpoints))
-        for pod in self.scheduler.set_members(endpoints, self.now):
+        for pod in self.scheduler.set_members(endpoints, self.loop.now):
             if (occupant := self._occupant(pod)) is not None:
                 occupant.pod_broke_off("another pod has its address")
         for pod, probe in list(self._probes.items()):
@@ -374,7 +366,7 @@ class Dispatcher:
         """Take note of a pod that failed with a session."""
         pod = relay.pod
         assert pod is not None, "only a session with a pod has one that failed"
-        self.scheduler.failed(pod, self.now)
+        self.scheduler.failed(pod, self.loop.now)
         if event == "pod_refused":
             self.counters.connect_failures += 1
         elif relay.phase is Phase.WAITING:
@@ -385,22 +377,25 @@ class Dispatcher:
         """Take over a pod whose client has gone."""
         pod = relay.pod
         assert pod is not None, "only a session with a pod can leave one"
-        probe = self._open_probe(pod) if self.settings.probe else None
+        probe = None
+        if self.settings.probe:
+            with contextlib.suppress(OSError):  # it takes no connection: its end is waited for
+                probe = self._open_probe(pod)
         self._orphans[pod] = orphan = Orphan(self, pod, side, probe)
-        self._orphaned.start(orphan, self.now)
+        self._orphaned.start(orphan, self.loop.now)
 
     def orphan_ended(self, orphan: Orphan, whole: bool) -> None:
         """Take back a pod that ended (whole) or broke its session."""
         self._forget_orphan(orphan)
         if whole:
-            self.scheduler.finished(orphan.pod, self.now)
+            self.scheduler.finished(orphan.pod, self.loop.now)
         else:
-            self.scheduler.doubted(orphan.pod, self.now)
+            self.scheduler.doubted(orphan.pod, self.loop.now)
 
     def orphan_probed(self, orphan: Orphan, probe: Probe) -> None:
         """Take back a pod of which the probe will tell."""
         self._forget_orphan(orphan)
-        if self.scheduler.probing(orphan.pod, self.now):
+        if self.scheduler.probing(orphan.pod, self.loop.now):
             self._probes[orphan.pod] = probe
             probe.report = self._probed
         else:
@@ -412,20 +407,17 @@ class Dispatcher:
         self._orphans.pop(orphan.pod, None)
 
     def _probe(self, pod: Pod[Relay]) -> None:
-        probe = self._open_probe(pod)
-        if probe is not None:
-            self._probes[pod] = probe
-
-    def _open_probe(self, pod: Pod[Relay]) -> Probe | None:
-        """Connect to a pod; None when that failed at once, and is reported."""
         try:
-            probe = Probe(self.loop, self.open_socket(pod.family), pod, self._probed)
-            probe.dial(pod.sockaddr)
+            self._probes[pod] = self._open_probe(pod)
         except OSError as error:
             self._judge(pod, reason_of(error))
-            return None
-        self._probe_connecting.start(probe, self.now)
-        self._probe_unanswered.start(probe, self.now)
+
+    def _open_probe(self, pod: Pod[Relay]) -> Probe:
+        """Connect to a pod; raises OSError when that fails at once."""
+        probe = Probe(self.loop, self.open_socket(pod.family), pod, self._probed)
+        probe.dial(pod.sockaddr)
+        self._probe_connecting.start(probe, self.loop.now)
+        self._probe_unanswered.start(probe, self.loop.now)
         return probe
 
     def _end_probe(self, probe: Probe) -> None:
@@ -441,9 +433,9 @@ class Dispatcher:
     def _judge(self, pod: Pod[Relay], reason: str | None) -> None:
         self.counters.probes[reason is None] += 1
         if reason is None:
-            self.scheduler.answered(pod, self.now)
+            self.scheduler.answered(pod, self.loop.now)
             return
-        self.scheduler.failed(pod, self.now)
+        self.scheduler.failed(pod, self.loop.now)
         if pod.failures == 1:
             self.log.write("pod_refused", pod=pod.endpoint.name, reason=reason, failures=pod.failures)
 
@@ -456,7 +448,7 @@ class Dispatcher:
         )
 
     def _make_round(self, item: str) -> None:
-        now = self.now
+        now = self.loop.now
         self._rounds.start(item, now)
         for pod in self.scheduler.pods():
             occupant = self._occupant(pod)
@@ -478,7 +470,7 @@ class Dispatcher:
 
     def _drain(self) -> None:
         self.draining = True
-        self._drain_until = self.now + self.settings.grace
+        self._drain_until = self.loop.now + self.settings.grace
         self.log.write(
             "draining",
             waiting=self.scheduler.waiting_count,
@@ -493,7 +485,7 @@ class Dispatcher:
         for relay in list(self._sessions):
             if relay.phase in (Phase.SILENT, Phase.WAITING):
                 relay.act(relay.shut_down())
-        self.stalling.shorten(STALL_LIMIT_AT_THE_END, self.now)
+        self.stalling.shorten(STALL_LIMIT_AT_THE_END, self.loop.now)
         for relay in self._sessions:
             relay.hurry_reader()
 
@@ -506,7 +498,7 @@ class Dispatcher:
         """Return the state at this moment."""
         waiting = self.scheduler.waiting_count
         return Snapshot(
-            now=self.now,
+            now=self.loop.now,
             settings={
                 "mode": self.settings.mode.value,
                 "order": self.settings.order.value,
@@ -516,7 +508,7 @@ class Dispatcher:
             pods=self.scheduler.pods(),
             waiting=list(itertools.islice(self.scheduler.waiting(), SHOWN)),
             waiting_count=waiting,
-            oldest_wait=self.now - self.scheduler.oldest_arrival() if waiting else 0.0,
+            oldest_wait=self.loop.now - self.scheduler.oldest_arrival() if waiting else 0.0,
             silent=len(self._silence),
             unread_replies=len(self.stalling),
             kept_reply_bytes=self.kept_replies,

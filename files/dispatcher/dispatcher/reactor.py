@@ -86,15 +86,16 @@ class Reactor:
         for fd, mask in events:
             # An earlier handler may have closed this descriptor, and another may have its number by now.
             if fd in handlers and fd not in fresh:
-                self._handle(handlers[fd], mask)
+                handler = handlers[fd]
+                try:
+                    handler(mask)
+                except Exception as error:
+                    self._report(handler, error)
         for handler, mask in again:
-            self._handle(handler, mask)
-
-    def _handle(self, handler: Handler, mask: int) -> None:
-        try:
-            handler(mask)
-        except Exception as error:  # one connection's trouble is not the others'
-            self._report(handler, error)
+            try:
+                handler(mask)
+            except Exception as error:  # noqa: PERF203 - as above
+                self._report(handler, error)
 
     def _report(self, culprit: object, error: Exception) -> None:
         if self.on_error is None:

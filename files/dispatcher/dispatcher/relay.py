@@ -38,9 +38,9 @@ class Hub(Protocol):
 
     settings: Settings
     rules: Rules
-    loop: Loop
     scheduler: Scheduler[Relay]
     phase_timers: PhaseTimers[Phase, Relay]
+    connecting: Timer[Relay]
     settling: Timer[Relay]
     stalling: Timer[Relay]
     taking: Timer[Relay]
@@ -48,8 +48,8 @@ class Hub(Protocol):
     """Bytes of replies that clients have not read, of all sessions together."""
 
     @property
-    def now(self) -> float:
-        """The time of this turn."""
+    def loop(self) -> Loop:
+        """The event loop."""
 
     def open_socket(self, family: int) -> socket.SocketType:
         """Return a non-blocking stream socket; raises OSError when there is none."""
@@ -97,8 +97,10 @@ class ClientSide(Connection):
         self._relay.request_came(data)
 
     def on_drained(self) -> None:
-        """Pass on that nothing more is at hand."""
-        self._relay.request_stopped()
+        """Pass on that nothing more is at hand, to a pod."""
+        relay = self._relay
+        if relay.phase is RUNNING or relay.phase is REPLYING:
+            relay.end_input_when_complete()
 
     def on_paused(self, ended: bool) -> None:
         """Pass on that the request goes on, and that the client has ended its stream behind it."""
@@ -192,7 +194,7 @@ class PodSide(Dialled):
 
     def on_deaf(self, error: OSError) -> None:  # noqa: ARG002 - what it sent tells more
         """Send no more."""
-        self.deaf = self._ending = True
+        self.deaf = self.ending = True
 
     def on_sent(self) -> None:
         """Pass it on."""
@@ -209,9 +211,9 @@ class Relay(Session):
     __slots__ = ("_held", "_hub", "_mark", "_seen", "_side", "_trouble", "client")
 
     def __init__(self, hub: Hub, number: int, accepted: socket.SocketType, host: str, port: int) -> None:
-        super().__init__(hub.rules, number, host, port, hub.now)
+        super().__init__(hub.rules, number, host, port, hub.loop.now)
         self._hub = hub
-        self._seen: Phase = SILENT
+        self._seen = Phase.CLOSED
         self._held = 0
         """Bytes of its reply that its client has not read."""
         self._mark = 0
@@ -228,16 +230,18 @@ class Relay(Session):
         """
         self.client.watch()
         hub = self._hub
-        if hub.rules.stream:
-            self.act(self.request_began(hub.now))
-        else:
-            hub.phase_timers.move(self, Phase.CLOSED, SILENT, hub.now)
+        self.act(self.request_began(hub.loop.now) if hub.rules.stream else ())
 
     def act(self, acts: Acts) -> None:
         """Do what the state machine asks for. What can lead to the next event stands last in `acts`."""
-        if self.phase is not self._seen:
-            self._hub.phase_timers.move(self, self._seen, self.phase, self._hub.now)
-            self._seen = self.phase
+        phase = self.phase
+        if phase is not self._seen:
+            hub = self._hub
+            calls = hub.phase_timers.moves[self._seen][phase]
+            if calls is not None:
+                for call in calls:
+                    call(self, hub.loop.now)
+            self._seen = phase
         for each in acts:
             _DO[each](self)
 
@@ -267,9 +271,9 @@ class Relay(Session):
                     self.act(self.overrun())
                 return
         request = self.request
-        request.add(data, hub.now)
+        request.add(data, hub.loop.now)
         if phase is SILENT:
-            self.act(self.request_began(hub.now))
+            self.act(self.request_began(hub.loop.now))
         elif phase is WAITING:
             self._measure()
         elif side is not None:
@@ -282,12 +286,6 @@ class Relay(Session):
         if size != self.size:
             self.size = size
             self._hub.scheduler.resized(self)
-
-    def request_stopped(self) -> None:
-        """Act on having read all of the request that is at hand."""
-        phase = self.phase
-        if phase is RUNNING or phase is REPLYING:
-            self._end_input_when_complete()
 
     def request_moved(self) -> None:
         """Read on: the pod has taken what there was of the request."""
@@ -306,9 +304,9 @@ class Relay(Session):
             self.act(self.client_lost())
 
     def _is_late(self) -> bool:
-        return self._hub.now - self.request.last_at > self._hub.settings.half_close_window
+        return self._hub.loop.now - self.request.last_at > self._hub.settings.half_close_window
 
-    def _end_input_when_complete(self) -> None:
+    def end_input_when_complete(self) -> None:
         """End the stream to the pod behind a complete request; else look again when it has been silent."""
         hub = self._hub
         side = self._side
@@ -320,20 +318,16 @@ class Relay(Session):
             or self.client.paused
         ):
             return
-        if self.request.complete(hub.now, hub.settings.settle):
+        if self.request.complete(hub.loop.now, hub.settings.settle):
             side.end()
         else:
-            hub.settling.start(self, hub.now)
-
-    def settled(self) -> None:
-        """Act on a request that has been silent for a while."""
-        self._end_input_when_complete()
+            hub.settling.start(self, hub.loop.now)
 
     # The pod
 
     def start(self, pod: Pod[Relay]) -> None:
         """Go to the pod that the scheduler has found."""
-        self.act(self.bound(pod, self._hub.now))
+        self.act(self.bound(pod, self._hub.loop.now))
 
     def _dial(self) -> None:
         pod = self.pod
@@ -347,6 +341,8 @@ class Relay(Session):
             return
         if side.established:
             self.pod_took_connection()
+        else:
+            hub.connecting.start(self, hub.loop.now)
 
     def pod_took_connection(self) -> None:
         """Go on, now that the pod has the request, or is about to."""
@@ -360,7 +356,7 @@ class Relay(Session):
             assert self._side is not None
             self._side.end()
         else:
-            self._end_input_when_complete()
+            self.end_input_when_complete()
 
     def pod_refused(self, reason: str) -> None:
         """Act on a pod that did not take the connection, and so has seen nothing of the session."""
@@ -413,7 +409,7 @@ class Relay(Session):
 
     def _watch_progress(self) -> None:
         self._mark = self._acknowledged()
-        self._hub.stalling.start(self, self._hub.now)
+        self._hub.stalling.start(self, self._hub.loop.now)
 
     def _acknowledged(self) -> int:
         """Return a number that grows as the client reads its reply."""
@@ -435,7 +431,7 @@ class Relay(Session):
         """Act on the pod's end of stream."""
         hub = self._hub
         self._trouble = NO_REPLY
-        self.act(self.pod_ended(hub.now, hub.scheduler.usable_count))
+        self.act(self.pod_ended(hub.loop.now, hub.scheduler.usable_count))
 
     def pod_broke_off(self, reason: str) -> None:
         """Act on a pod that reset or died, or whose address another pod has."""
@@ -444,7 +440,7 @@ class Relay(Session):
             self.pod_refused(reason)
             return
         self._trouble = ("pod_failed", reason)
-        self.act(self.pod_broke(reason, hub.now, hub.scheduler.usable_count))
+        self.act(self.pod_broke(reason, hub.loop.now, hub.scheduler.usable_count))
 
     def watch_pod(self) -> None:
         """Have the kernel watch over a pod that has had the session for long."""
@@ -475,7 +471,7 @@ class Relay(Session):
         if self.client.outstanding() == 0:
             self.act(self.client_lost())
             return
-        hub.taking.start(self, hub.now)
+        hub.taking.start(self, hub.loop.now)
         if not hub.stalling.runs(self):
             self._watch_progress()
 
@@ -497,15 +493,18 @@ class Relay(Session):
             side.close()
 
     def _free_pod(self) -> None:
+        self._drop_pod()
         assert self.pod is not None
-        self._hub.scheduler.finished(self.pod, self._hub.now)
+        self._hub.scheduler.finished(self.pod, self._hub.loop.now)
 
     def _fail_pod(self) -> None:
+        self._drop_pod()
         self._hub.pod_failed(self, *self._trouble)
 
     def _doubt_pod(self) -> None:
+        self._drop_pod()
         if self.pod is not None and self.pod.session is self:
-            self._hub.scheduler.doubted(self.pod, self._hub.now)
+            self._hub.scheduler.doubted(self.pod, self._hub.loop.now)
 
     def _abandon_pod(self) -> None:
         side, self._side = self._side, None
@@ -529,9 +528,6 @@ class Relay(Session):
     def _reset_client(self) -> None:
         self.client.reset()
 
-    def _close_client(self) -> None:
-        self.client.close()
-
     def _end_client(self) -> None:
         self.client.end()
 
@@ -539,6 +535,7 @@ class Relay(Session):
         hub = self._hub
         hub.kept_replies -= self._held
         self._held = 0
+        self.client.close()
         self.client.let_go()
         hub.closed(self)
 
@@ -549,7 +546,6 @@ _DO: tuple[Callable[[Relay], None], ...] = tuple(
         Act.WITHDRAW: Relay._withdraw,
         Act.RETURN: Relay._give_back,
         Act.DIAL: Relay._dial,
-        Act.DROP_POD: Relay._drop_pod,
         Act.FREE_POD: Relay._free_pod,
         Act.FAIL_POD: Relay._fail_pod,
         Act.DOUBT_POD: Relay._doubt_pod,
@@ -559,7 +555,6 @@ _DO: tuple[Callable[[Relay], None], ...] = tuple(
         Act.FINISH_CLIENT: Relay._finish_client,
         Act.BREAK_CLIENT: Relay.break_when_taken,
         Act.RESET_CLIENT: Relay._reset_client,
-        Act.CLOSE_CLIENT: Relay._close_client,
         Act.END_CLIENT: Relay._end_client,
         Act.FORGET: Relay._forget,
     }[act]

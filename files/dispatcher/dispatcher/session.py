@@ -51,32 +51,28 @@ class Act(enum.IntEnum):
     """Put it at the head of the queue, or refuse it."""
     DIAL = 3
     """Connect to its pod."""
-    DROP_POD = 4
-    """Close the connection to the pod: both know that it has ended."""
-    FREE_POD = 5
-    """Tell the scheduler that the pod ended its session of its own accord."""
-    FAIL_POD = 6
-    """Tell the scheduler that the pod failed."""
-    DOUBT_POD = 7
-    """Tell the scheduler that the pod may be idle, or not: a probe finds out."""
-    ABANDON_POD = 8
+    FREE_POD = 4
+    """Close the connection to the pod, and tell the scheduler that it ended its session of its own accord."""
+    FAIL_POD = 5
+    """Close the connection to the pod, and tell the scheduler that it failed."""
+    DOUBT_POD = 6
+    """Close the connection to the pod, and tell the scheduler that it may be idle, or not."""
+    ABANDON_POD = 7
     """Let the pod know, if it can be known, that nobody waits; it is free when it has ended, not before."""
-    RECORD = 9
+    RECORD = 8
     """Count the session and log it."""
-    TELL = 10
+    TELL = 9
     """Send the client `error: ` and the reason."""
-    FINISH_CLIENT = 11
+    FINISH_CLIENT = 10
     """End the client's stream behind the reply; reports `client_served` when that is done."""
-    BREAK_CLIENT = 12
+    BREAK_CLIENT = 11
     """Reset the client's connection when it has got what there is of the reply; reports `client_lost`."""
-    RESET_CLIENT = 13
-    """Reset the client's connection."""
-    CLOSE_CLIENT = 14
-    """Close the client's connection: it has ended on both sides, or nobody is there."""
-    END_CLIENT = 15
+    END_CLIENT = 12
     """End the client's stream; nothing was promised to it."""
-    FORGET = 16
-    """Nothing is known of the session afterwards."""
+    RESET_CLIENT = 13
+    """Reset the client's connection, whatever was promised."""
+    FORGET = 14
+    """Close the client's connection; nothing is known of the session afterwards."""
 
 
 Acts = tuple[Act, ...]
@@ -84,9 +80,9 @@ NOTHING: Acts = ()
 # The ways of most sessions are made once.
 _QUEUE = (Act.QUEUE,)
 _DIAL = (Act.DIAL,)
-_FINISHED = (Act.DROP_POD, Act.FREE_POD, Act.FINISH_CLIENT)
+_FINISHED = (Act.FREE_POD, Act.FINISH_CLIENT)
 _SERVED = (Act.RECORD,)
-_OVER = (Act.CLOSE_CLIENT, Act.FORGET)
+_OVER = (Act.FORGET,)
 
 
 @dataclass(frozen=True)
@@ -168,7 +164,7 @@ class Session:
         if phase is WAITING:
             return (Act.WITHDRAW, *self._record(Outcome.LEFT_WAITING), *_OVER)
         if phase is CONNECTING:
-            return (*self._record(Outcome.LEFT_WAITING), Act.DROP_POD, Act.DOUBT_POD, *_OVER)
+            return (*self._record(Outcome.LEFT_WAITING), Act.DOUBT_POD, *_OVER)
         if phase is RUNNING or phase is REPLYING:
             return (*self._record(Outcome.LEFT_RUNNING), Act.ABANDON_POD, *_OVER)
         if phase is FLUSHING:
@@ -222,7 +218,7 @@ class Session:
 
     def not_connected(self) -> Acts:
         """Act on a pod that did not take the connection, and so has seen nothing of the session."""
-        return (Act.DROP_POD, Act.FAIL_POD, *self._return())
+        return (Act.FAIL_POD, *self._return())
 
     def reply_began(self) -> None:
         """Note that the first byte of the reply came."""
@@ -247,10 +243,10 @@ class Session:
             )
         if self._rules.stream:
             return self._break(Act.FAIL_POD, reason)
-        drop = (Act.DROP_POD, Act.FAIL_POD)
+        fail = (Act.FAIL_POD,)
         if not self.request.intact:
             reason = f"the pod failed ({reason}) and the request is too long to be sent again"
-            return drop + self.refuse(Outcome.FAILED, reason)
+            return fail + self.refuse(Outcome.FAILED, reason)
         assert self.pod is not None
         if not self._failed_pods:
             self._failed_at = now
@@ -259,8 +255,8 @@ class Session:
             count = len(self._failed_pods)
             which = "1 pod" if count == 1 else f"{count} pods"
             reason = f"{which} failed with this session, in {self.attempts} tries, the last: {reason}"
-            return drop + self.refuse(Outcome.FAILED, reason)
-        return drop + self._return()
+            return fail + self.refuse(Outcome.FAILED, reason)
+        return fail + self._return()
 
     def _used_up(self, now: float, pods: int) -> bool:
         """Tell whether the session is to fail: it is likelier to blame than the pods."""
@@ -309,7 +305,7 @@ class Session:
         """End the session, for handling it raised an exception."""
         phase = self.phase
         withdraw = (Act.WITHDRAW,) if phase is WAITING else NOTHING
-        pod = (Act.DROP_POD, Act.DOUBT_POD) if phase in WITH_POD else NOTHING
+        pod = (Act.DOUBT_POD,) if phase in WITH_POD else NOTHING
         self.phase = CLOSED
         if phase is CLOSED:
             return NOTHING
@@ -322,7 +318,7 @@ class Session:
         """End a session that is with a pod: a sentence as long as the reply has not begun, then a reset."""
         if self.phase is REPLYING:
             return self._cut(self._record(outcome, reason))
-        pod = (Act.DROP_POD, Act.DOUBT_POD) if self.phase is CONNECTING else (Act.ABANDON_POD,)
+        pod = (Act.DOUBT_POD,) if self.phase is CONNECTING else (Act.ABANDON_POD,)
         return pod + self.refuse(outcome, reason)
 
     def _cut(self, record: Acts) -> Acts:
@@ -333,7 +329,7 @@ class Session:
 
     def _break(self, pod: Act, reason: str) -> Acts:
         self.phase = BREAKING
-        return (Act.DROP_POD, pod, *self._record(Outcome.BROKEN, reason), Act.BREAK_CLIENT)
+        return (pod, *self._record(Outcome.BROKEN, reason), Act.BREAK_CLIENT)
 
     def _record(self, outcome: Outcome, reason: str = "") -> Acts:
         """Settle the outcome, once: when it is certain."""

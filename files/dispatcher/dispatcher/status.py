@@ -41,12 +41,11 @@ class Answer(NamedTuple):
 class Hub(Protocol):
     """What the port needs of the dispatcher."""
 
-    loop: Loop
     counters: Counters
 
     @property
-    def now(self) -> float:
-        """The time of this turn."""
+    def loop(self) -> Loop:
+        """The event loop."""
 
     def snapshot(self) -> Snapshot:
         """Return the state at this moment."""
@@ -80,7 +79,7 @@ class StatusPort:
                 self._hub.limit_reached(Limit.STATUS, most=MOST_CONNECTIONS)
                 self.limits.take().close()
             scrape = _Scrape(self, self._hub.loop, accepted)
-            self.limits.start(scrape, self._hub.now)
+            self.limits.start(scrape, self._hub.loop.now)
             scrape.watch()
 
     def ask(self, scrape: _Scrape) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from enum import IntEnum
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
-P = TypeVar("P", bound=Hashable)
+P = TypeVar("P", bound=IntEnum)
 
 
 class Timers:
@@ -42,7 +43,7 @@ class Timers:
 class Timer(Generic[T]):
     """One duration, for any number of items. Everything is O(1): nothing is searched or sorted."""
 
-    __slots__ = ("_deadlines", "_timers", "action", "duration")
+    __slots__ = ("_deadlines", "_timers", "action", "duration", "stop_quietly")
 
     def __init__(self, timers: Timers, duration: float, action: Callable[[T], object]) -> None:
         """Call `action` with an item `duration` seconds after its start; with a duration of 0, never."""
@@ -50,14 +51,18 @@ class Timer(Generic[T]):
         self.duration = duration
         self.action = action
         self._deadlines: OrderedDict[T, float] = OrderedDict()
+        self.stop_quietly = self._deadlines.pop
+        """To be called with an item and a number; a call less than `stop` on the way of every session."""
         timers.add(self)
 
     def start(self, item: T, now: float) -> None:
         """Start the item's timer, anew if it runs already."""
-        if self.duration:
+        duration = self.duration
+        if duration:
             deadlines = self._deadlines
-            deadline = deadlines[item] = now + self.duration
-            deadlines.move_to_end(item)
+            if item in deadlines:
+                deadlines.move_to_end(item)
+            deadline = deadlines[item] = now + duration
             if deadline < self._timers.due:
                 self._timers.due = deadline
 
@@ -95,27 +100,28 @@ class Timer(Generic[T]):
         return len(self._deadlines)
 
 
+Move = list[Callable[[T, float], object]]
+
+
 class PhaseTimers(Generic[P, T]):
     """Which timers may run in which phase: no timer outlives its phase, whatever way leads out of it."""
 
     def __init__(
         self, allowed: Mapping[P, Iterable[Timer[T]]], started: Mapping[P, Iterable[Timer[T]]]
     ) -> None:
-        """Let the timers of `allowed` run in a phase, and start those of `started` on coming into it."""
-        used = {phase: tuple(timers) for phase, timers in allowed.items()}
-        self._moves = {
-            (old, new): (
-                tuple(each for each in used[old] if each not in used[new]),
-                tuple(each for each in started.get(new, ()) if each not in used[old]),
-            )
-            for old in used
-            for new in used
-        }
+        """Let the timers of `allowed` run in a phase (all are named), start those of `started` on coming in.
 
-    def move(self, item: T, old: P, new: P, now: float) -> None:
-        """Stop and start what the change of phase asks for."""
-        stopped, started = self._moves[old, new]
-        for timer in stopped:
-            timer.stop(item)
-        for timer in started:
-            timer.start(item, now)
+        What has a duration of 0 now never runs.
+        """
+        used = {phase: [each for each in timers if each.duration] for phase, timers in allowed.items()}
+        self.moves = [
+            [self._move(used[old], used[new], started.get(new, ())) for new in sorted(used)]
+            for old in sorted(used)
+        ]
+        """By the old phase and the new one: what to call with an item and the time; most often None."""
+
+    @staticmethod
+    def _move(old: list[Timer[T]], new: list[Timer[T]], started: Iterable[Timer[T]]) -> Move[T] | None:
+        stops = [each.stop_quietly for each in old if each not in new]
+        starts = [each.start for each in started if each in new and each not in old]
+        return [*stops, *starts] or None

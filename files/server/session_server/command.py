@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from session_server import family
-from session_server.workload import ClientLeftError, InvalidRequestError, WorkFailedError
+from session_server.interpreter import obstacle
+from session_server.request import Request
+from session_server.workload import ClientLostError, InvalidRequestError, WorkFailedError
 
 MAX_REQUEST_BYTES = 16 * 1024
 """Longest request, without its newline: what the queue can send again, and less than an argument may have."""
@@ -69,19 +71,23 @@ class Command:
         """Return the fields for the log's first line."""
         return {"max_seconds": self._settings.max_seconds, "command": list(self._settings.argv)}
 
-    def work(self, request: bytes, connection: socket.socket, fields: dict[str, object]) -> bytes:
+    def work(self, request: Request, fields: dict[str, object]) -> bytes:
         """Run the program to its end, and return the host name and what it has written, a line apart.
 
         Nothing that it has started outlives the session.
         """
-        line = check_request(request)
+        while not request.complete:
+            request.go_on()
+        line = check_request(request.line)
         fields["request"] = line.decode(errors="backslashreplace")[:SHOWN]
+        request.refuse_more()
         try:
             run = _Run(self._settings, line)
         except OSError as error:
-            raise WorkFailedError(f"cannot start {self._settings.argv[0]}: {error.strerror}") from error
+            program = self._settings.argv[0]
+            raise WorkFailedError(f"cannot start {program}: {obstacle(program, error)}") from error
         try:
-            run.watch(connection)
+            run.watch(request)
         finally:
             try:
                 run.end()
@@ -90,6 +96,7 @@ class Command:
                 raise WorkFailedError(f"the program cannot be ended ({error}); this server ends") from error
             finally:
                 fields |= run.told()
+        request.refuse_more()
         return socket.gethostname().encode() + b"\n" + run.result()
 
 
@@ -130,12 +137,13 @@ class _Run:
         for pipe in self._pipes:
             os.set_blocking(pipe, False)
 
-    def watch(self, connection: socket.socket) -> None:
+    def watch(self, request: Request) -> None:
         """Collect output until the program has ended.
 
-        Raises WorkFailedError when it takes too long or writes too much, ClientLeftError when nobody waits
-        for it any more.
+        Raises WorkFailedError when it takes too long or writes too much, ClientLostError when nobody waits
+        for it any more, InvalidRequestError when more of the request comes.
         """
+        connection = request.connection
         begun = time.monotonic()
         ended = os.pidfd_open(self._child.pid)
         poll = select.poll()
@@ -145,8 +153,7 @@ class _Run:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in KEEPALIVE:
                 connection.setsockopt(socket.IPPROTO_TCP, option, value)
-            # Not for reading: what a client sends behind its request stays where it is.
-            poll.register(connection, select.POLLRDHUP)
+            poll.register(connection, select.POLLIN)
         try:
             while True:
                 left = self._settings.max_seconds - (time.monotonic() - begun)
@@ -162,9 +169,12 @@ class _Run:
                 if ended in events:
                     return
                 if what := events.get(connection.fileno()):
-                    if what != select.POLLRDHUP or time.monotonic() - begun > HALF_CLOSE_WINDOW:
-                        raise ClientLeftError("the client left, the program was killed")
-                    poll.modify(connection, 0)  # from now on only for a reset
+                    reset = what != select.POLLIN
+                    closed = reset or not request.refuse_more()
+                    if reset or (closed and time.monotonic() - begun > HALF_CLOSE_WINDOW):
+                        raise ClientLostError("the client left, the program was killed")
+                    if closed:
+                        poll.modify(connection, 0)  # from now on only for a reset
                 family.reap_orphans(self._child.pid)
         finally:
             os.close(ended)

@@ -10,8 +10,8 @@ import time
 from types import FrameType
 
 from session_server.log import log
-from session_server.session import Limits, handle_session
-from session_server.workload import Workload
+from session_server.request import Limits
+from session_server.session import RESET_AT_CLOSE, Workload, handle_session
 
 
 def listen(host: str, port: int, backlog: int) -> socket.socket:
@@ -21,6 +21,7 @@ def listen(host: str, port: int, backlog: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=backlog, dualstack_ipv6=host == "::")
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
     # accept() must not block when a client has gone between select() and accept().
     listener.setblocking(False)
     return listener

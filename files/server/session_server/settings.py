@@ -81,6 +81,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     option("workload", one_of("sleep", "command"), "sleep", "what a session does: sleep or command")
     option("receive-timeout", seconds, "5", "seconds a client has to bring its whole request")
     option("settle", seconds, "0.05", "seconds of silence that end a request without a newline")
+    option("reply-timeout", seconds, "60", "seconds in which a client may take nothing of a reply that waits")
     option("max-seconds", seconds, "86400", "longest session, in seconds")
     option("max-output", whole_number(0, 2**31 - 1), "1048576", "longest output of PROGRAM, in bytes")
     option("on-disconnect", one_of("kill", "finish"), "kill", "whether PROGRAM outlives its client")

@@ -228,6 +228,16 @@ class Machine(RuleBasedStateMachine):
             server.die()
             self.settle()
 
+    @rule(data=st.data())
+    def client_resets_as_its_pod_dies(self, data: st.DataObject) -> None:
+        if (client := self.some(data)) and (server := self.pod(data, working=True)):
+            client.end.reset()
+            server.alive = False  # its end is not seen yet
+            self.world.turn(0)
+            self.dispatcher._turn()
+            server.die()
+            self.settle()
+
     @rule(data=st.data(), deaf=st.booleans(), slow=st.booleans())
     def node_changes(self, data: st.DataObject, deaf: bool, slow: bool) -> None:
         if server := self.pod(data):

@@ -125,6 +125,70 @@ def test_a_bad_request_is_refused_and_the_next_one_served(
 
 
 @pytest.mark.parametrize(
+    "request_bytes",
+    [b"one\ntwo\n", b"one\ntwo", b"one\n\n", b"x" * 4095 + b"\ny\n"],
+    ids=["two lines", "a line and a half", "an empty line", "beyond the first read"],
+)
+@pytest.mark.parametrize("half_closed", [False, True], ids=["open", "half-closed"])
+def test_more_than_a_line_is_refused_before_the_program_starts(
+    run: Run, tmp_path: Path, request_bytes: bytes, half_closed: bool
+) -> None:
+    begun = tmp_path / "begun"
+    server = run("touch", str(begun))
+    with server.connect() as client:
+        client.sendall(request_bytes)
+        if half_closed:
+            client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == b"error: more than one line; open a session for each line"
+    assert not begun.exists()
+    assert server.log_line()["event"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "complaint"),
+    [
+        ((b"one\n", b"two\n"), b"error: more than one line"),
+        ((b"one\n", b"\n"), b"error: more than one line"),
+        ((b"one", b"two"), b"error: more of the request came after it had ended"),
+        ((b"one", b"\n", b"two"), b"error: more of the request came after it had ended"),
+    ],
+    ids=["a second line", "an empty line", "the rest of the line", "a late newline and more"],
+)
+def test_what_comes_behind_the_request_ends_the_program_with_an_error(
+    run: Run, pieces: tuple[bytes, ...], complaint: bytes
+) -> None:
+    server = run("sleep", "60")
+    with server.connect() as client:
+        for piece in pieces:
+            client.sendall(piece)
+            time.sleep(0.2)
+        assert read_all(client).startswith(complaint)
+    assert family_of(server) == {}
+
+
+def test_what_comes_behind_the_request_is_refused_after_a_program_that_is_to_finish(
+    shell: Run, tmp_path: Path
+) -> None:
+    finished = tmp_path / "finished"
+    server = shell(f"sleep 1; echo x > {finished}", "--on-disconnect", "finish")
+    with server.connect() as client:
+        client.sendall(b"one\n")
+        time.sleep(0.2)
+        client.sendall(b"two\n")
+        assert read_all(client).startswith(b"error: more than one line")
+    assert finished.read_text() == "x\n"
+
+
+def test_a_newline_behind_the_silence_that_has_ended_a_request_is_only_late(shell: Run) -> None:
+    server = shell("sleep 1; echo done")
+    with server.connect() as client:
+        client.sendall(b"one")
+        time.sleep(0.2)
+        client.sendall(b"\r\n")
+        assert read_all(client) == HOST_NAME + b"\ndone\n"
+
+
+@pytest.mark.parametrize(
     ("script", "options", "complaint"),
     [
         ("echo half; echo it broke >&2; exit 3", (), "exit status 3: it broke"),
@@ -232,13 +296,16 @@ def is_killed(server: Server) -> bool:
     return family_of(server) == {}
 
 
-@pytest.mark.parametrize("half_closed", [False, True], ids=["whole", "half-closed before"])
-def test_a_program_is_killed_when_its_client_resets(run: Run, half_closed: bool) -> None:
+@pytest.mark.parametrize(
+    "half_closed_for", [None, 0.0, 0.7], ids=["whole", "half-closed", "half-closed long ago"]
+)
+def test_a_program_is_killed_when_its_client_resets(run: Run, half_closed_for: float | None) -> None:
     server = run("sleep", "60")
     client = server.connect()
     client.sendall(b"x\n")
-    if half_closed:
+    if half_closed_for is not None:
         client.shutdown(socket.SHUT_WR)
+        time.sleep(half_closed_for)
     eventually(lambda: not is_killed(server), "the program runs")
     reset(client)
     eventually(lambda: is_killed(server), "the program is killed")
@@ -273,17 +340,6 @@ def test_a_program_may_be_set_to_outlive_its_client(run: Run, tmp_path: Path) ->
     reset(client)
     assert server.log_line()["event"] == "dropped"
     assert finished.read_text() == "x\n"
-
-
-def test_a_client_that_does_not_take_its_reply_is_dropped(run: Run) -> None:
-    server = run(
-        "head", "-c", "{request}", "/dev/zero",
-        options=("--max-output", "100000000", "--receive-timeout", "0.5"),
-    )  # fmt: skip
-    with server.connect() as lazy:
-        lazy.sendall(b"50000000\n")
-        assert server.log_line()["reason"].startswith("connection broke")
-        assert server.ask(b"1\n") == HOST_NAME + b"\n\0"
 
 
 def test_a_program_gets_no_file_of_the_servers(run: Run) -> None:

@@ -7,7 +7,7 @@ import re
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from session_server.sleep import MAX_REQUEST_BYTES, parse_request
+from session_server.sleep import MAX_REQUEST_BYTES, parse_request, seconds_so_far
 from session_server.workload import InvalidRequestError
 
 MAX_SECONDS = 86400
@@ -64,3 +64,18 @@ def test_the_length_is_bounded() -> None:
 def test_bounds_are_shown_as_people_write_them() -> None:
     with pytest.raises(InvalidRequestError, match=r"from 0 to 2592000 in"):
         parse_request(b"x", 2592000.0)
+
+
+@given(
+    st.from_regex(r"[ \t]{0,3}[0-9]{1,4}(\.[0-9]{1,5})?[ \t]{0,3}", fullmatch=True).map(str.encode), st.data()
+)
+def test_no_beginning_of_a_good_request_is_refused(request_bytes: bytes, data: st.DataObject) -> None:
+    beginning = request_bytes[: data.draw(st.integers(0, len(request_bytes)))]
+    so_far = seconds_so_far(beginning, MAX_SECONDS)
+    # The seconds of a beginning are never more than those of the whole, so that none is slept too long.
+    assert so_far is None or 0 < so_far <= parse_request(request_bytes, MAX_SECONDS)
+
+
+@pytest.mark.parametrize("beginning", [b"", b" ", b"1.", b" 20.", b"0", b"00", b"0.", b"0.0"])
+def test_what_is_no_number_yet_or_zero_waits_for_the_rest(beginning: bytes) -> None:
+    assert seconds_so_far(beginning, MAX_SECONDS) is None

@@ -43,14 +43,81 @@ def test_a_half_close_ends_the_request_before_silence_does(start: Start) -> None
         assert read_all(client) == HOST_NAME
 
 
-def test_digits_that_come_in_pieces_are_one_request(start: Start) -> None:
-    server = start("--settle", "2")
+@pytest.mark.parametrize(
+    ("pieces", "size"),
+    [
+        ((b"0", b".", b"2", b"5\n"), 0.25),
+        ((b"0", b".5"), 0.5),
+        ((b"  ", b"0.4", b"5", b" "), 0.45),
+        ((b"1", b".5"), 1.5),
+    ],
+    ids=["each byte", "a leading zero", "blanks around", "the fraction later"],
+)
+def test_digits_that_come_in_pieces_are_one_request(
+    server: Server, pieces: tuple[bytes, ...], size: float
+) -> None:
     with server.connect() as client:
-        for piece in (b"0", b".", b"2", b"5\n"):
+        for piece in pieces:
             client.sendall(piece)
             time.sleep(0.02)
-        read_all(client)
-    assert server.log_line()["size"] == 0.25
+        assert read_all(client) == HOST_NAME
+    assert server.log_line()["size"] == size
+
+
+def test_the_seconds_begin_with_the_first_digit(start: Start) -> None:
+    server = start("--settle", "2")
+    with server.connect() as client:
+        begun = time.monotonic()
+        client.sendall(b"1")
+        time.sleep(0.9)
+        client.sendall(b".1")
+        assert read_all(client) == HOST_NAME
+        assert 1.1 <= time.monotonic() - begun < 1.95  # from the second packet on it would be 2
+
+
+@pytest.mark.parametrize("request_bytes", [b"0.3", b"0.30 "])
+def test_a_request_without_an_end_costs_its_seconds_and_no_silence(
+    start: Start, request_bytes: bytes
+) -> None:
+    server = start("--settle", "10", "--receive-timeout", "20")
+    with server.connect() as client:
+        begun = time.monotonic()
+        client.sendall(request_bytes)
+        assert read_all(client) == HOST_NAME
+        assert 0.3 <= time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize(
+    "request_bytes", [b"-", b"x", b".", b"1x", b"1 1", b"1..", b"1.5.", b"86401", b"1" * 65, b"1\0"]
+)
+def test_what_cannot_become_a_number_is_refused_without_waiting_for_the_rest(
+    start: Start, request_bytes: bytes
+) -> None:
+    server = start("--settle", "10", "--receive-timeout", "20")
+    with server.connect() as client:
+        begun = time.monotonic()
+        client.sendall(request_bytes)
+        assert b"from 0 to 86400" in client.recv(1000)
+        assert time.monotonic() - begun < 5
+
+
+def test_digits_behind_the_silence_that_has_ended_a_request_are_an_error(server: Server) -> None:
+    with server.connect() as client:
+        client.sendall(b"5")
+        time.sleep(0.3)
+        client.sendall(b"0")
+        assert read_all(client).startswith(b"error: more of the request came after it had ended")
+    line = server.log_line()
+    assert (line["event"], line["size"]) == ("error", 5)
+    assert line["seconds"] < 5
+
+
+def test_a_newline_behind_that_silence_is_only_late(server: Server) -> None:
+    with server.connect() as client:
+        client.sendall(b"1")
+        time.sleep(0.2)
+        client.sendall(b"\r\n")
+        assert read_all(client) == HOST_NAME
 
 
 def test_two_clients_are_served_one_after_the_other(server: Server) -> None:
