@@ -206,7 +206,8 @@ class Life:
             if record["event"] == "session" and record["pod"] and record["outcome"] == "done":
                 served[record["pod"]].append(now - timedelta(seconds=record["service"]))
             elif record["event"] == "probe_unanswered":
-                if since := sum(now - bound < PROBE_WARNING for bound in served[record["pod"]]):
+                since = sum(now - bound < PROBE_WARNING for bound in served[record["pod"]])
+                if since:
                     self.problems.append(f"{record} has had {since} sessions since")
                     return
 
