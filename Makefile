@@ -97,10 +97,17 @@ faults: LAB_HOSTS = $(TEST_HOSTS)
 faults: setup lab ## Kill pods, nodes and links under load, half an hour long, and print what became of the sessions
 	.venv/bin/pytest tests/lab -m faults $(ARGS)
 
+.PHONY: fuzz
+fuzz: setup ## Fuzz the queue: its state machine, then hostile networks, clients and pods, then kills; FUZZ_SECONDS (600) each, FUZZ_SEED
+	FUZZ_EXAMPLES=$$(($(FUZZ_SECONDS) * 20)) FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) \
+	  .venv/bin/pytest tests/unit/dispatcher/test_machine.py tests/fuzz -s $(ARGS)
+FUZZ_SECONDS ?= 600
+FUZZ_SEED ?= $(shell echo $$RANDOM)
+
 .PHONY: bench
-bench: setup ## Benchmarks: sessions a second and added latency of each dispatch, redeploying; BENCH=loopback, cluster or redeploy for one
-	$(foreach name,$(BENCH),.venv/bin/python tests/bench/$(name).py $(if $(filter-out loopback,$(name)),--inventory $(INVENTORY)) $(ARGS) && echo &&) true
-BENCH ?= loopback cluster redeploy
+bench: setup ## Benchmarks: sessions a second and added latency of each dispatch, redeploying; BENCH=loopback, flatness, cluster or redeploy for one
+	$(foreach name,$(BENCH),.venv/bin/python tests/bench/$(name).py $(if $(filter-out loopback flatness,$(name)),--inventory $(INVENTORY)) $(ARGS) && echo &&) true
+BENCH ?= loopback flatness cluster redeploy
 
 .PHONY: lock
 lock: setup ## Pin requirements*.in again, with hashes

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Compare the dispatcher with HAProxy and with nothing in between: zero-length sessions on loopback.
 
-Workers and client are small C programs, so that neither is the limit. HAProxy has the configuration that is
-deployed, with fixed servers. Rounds are interleaved: what else the machine does meets all alike. Needs a C
-compiler and haproxy (Debian: gcc, libc6-dev, haproxy).
+Workers and client are small C programs, so that neither is the limit. The dispatcher has the arguments and
+HAProxy the configuration that are deployed, with fixed servers: both give a client a pod when its first byte
+has come. `haproxy eager` is the same HAProxy without that rule: any silent client takes a pod from it.
+Rounds are interleaved: what else the machine does meets all alike. Needs a C compiler and haproxy (Debian:
+gcc, libc6-dev, haproxy).
 """
 
 from __future__ import annotations
@@ -26,24 +28,42 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench.rounds import Round, build, median_rate, parse_round, table
-from tests.render.rendering import ROOT, render
+from tests.render.rendering import ROOT, at, render
 
 DISPATCHER = ROOT / "files" / "dispatcher"
 WORKERS = 5
+PROXIES = ("haproxy", "haproxy eager")
+WAITING_RULE = r"^ *tcp-request inspect-delay .*\n *tcp-request content reject unless { req\.len gt 0 }$"
 EXIT_CANNOT_RUN = 2
 EXIT_TOO_SLOW = 3
 
 
-def haproxy_configuration(port: int, status: int, workers: list[int]) -> str:
-    """Return what templates/haproxy-config.yml.j2 deploys, with fixed servers in place of the pods."""
+def haproxy_configuration(workers: list[int], port: int, status: int, *, eager: bool) -> str:
+    """Return what templates/haproxy-config.yml.j2 deploys, with fixed servers in place of the pods.
+
+    eager: without the rule that waits for a client's first byte.
+    """
     manifest = render("haproxy-config.yml.j2", session_haproxy_port=port, session_haproxy_status_port=status)
     servers = "\n".join(f"  server w{worker} 127.0.0.1:{worker}" for worker in workers)
-    fixed, places = re.subn(
-        r"^ *server-template .*$", servers, manifest["data"]["haproxy.cfg"], flags=re.MULTILINE
-    )
+    text = _replaced(r"^ *server-template .*$", servers, manifest["data"]["haproxy.cfg"])
+    without = _replaced(WAITING_RULE, "", text)
+    return without if eager else text
+
+
+def _replaced(pattern: str, text: str, configuration: str) -> str:
+    fixed, places = re.subn(pattern, text, configuration, flags=re.MULTILINE)
     if places != 1:
-        raise RuntimeError("templates/haproxy-config.yml.j2 has no server-template any more")
+        raise RuntimeError(f"templates/haproxy-config.yml.j2 has no {pattern} any more")
     return fixed
+
+
+def queue_arguments(port: int, status: int, workers: list[int]) -> list[str]:
+    """Return the arguments of templates/queue-deployment.yml.j2, with fixed pods in place of the service."""
+    manifest = render("queue-deployment.yml.j2", session_queue_port=port, session_queue_status_port=status)
+    arguments: list[str] = at(manifest, "spec.template.spec.containers.0.args")
+    service = arguments.index("--service")
+    pods = ",".join(f"127.0.0.1:{worker}" for worker in workers)
+    return ["-m", "dispatcher", *arguments[:service], "--pods", pods, *arguments[service + 2 :]]
 
 
 def free_ports(count: int) -> list[int]:
@@ -93,7 +113,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each (%(default)s)")
     parser.add_argument("--seconds", type=float, default=3, help="length of a round (%(default)s)")
     parser.add_argument("--threads", type=int, default=16, help="clients at once (%(default)s)")
-    parser.add_argument("--bar", type=float, default=0.8, help="lowest ratio to HAProxy (%(default)s)")
+    parser.add_argument(
+        "--bar", type=float, default=0.8, help="lowest ratio to HAProxy's sessions a second (%(default)s)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, too")
     options = parser.parse_args()
     for program, package in (("cc", "gcc"), ("haproxy", "haproxy")):
@@ -106,17 +128,19 @@ def main() -> int:
         f"On loopback, {WORKERS} small workers, {options.threads} clients, rounds of {options.seconds:g} s:"
     )
     print("\n".join(table(rounds, idle, cost)))
-    ratio = median_rate(rounds["queue"]) / median_rate(rounds["haproxy"])
-    print(f"queue / haproxy: {ratio:.2f} (bar {options.bar})")
+    ratios = {name: median_rate(rounds["queue"]) / median_rate(rounds[name]) for name in PROXIES}
+    for name, ratio in ratios.items():
+        by_cost = cost[name] / cost["queue"]
+        print(f"queue / {name}: {ratio:.2f} by sessions a second, {by_cost:.2f} by processor time")
     if options.json:
         figures = {
-            "ratio": ratio,
+            "ratio": ratios["haproxy"],
             "loaded": {name: [asdict(each) for each in found] for name, found in rounds.items()},
             "idle": {name: [asdict(each) for each in found] for name, found in idle.items()},
             "cpu_microseconds_a_session": cost,
         }
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
-    return 0 if ratio >= options.bar else EXIT_TOO_SLOW
+    return 0 if ratios["haproxy"] >= options.bar else EXIT_TOO_SLOW
 
 
 Results = dict[str, list[Round]]
@@ -125,28 +149,29 @@ Results = dict[str, list[Round]]
 @contextlib.contextmanager
 def everything(folder: Path) -> Iterator[tuple[dict[str, int], dict[str, int]]]:
     """Run workers, HAProxy and the dispatcher; yield ports to measure, and processes whose cost counts."""
-    *ports, haproxy, status, queue = free_ports(WORKERS + 3)
-    config = folder / "haproxy.cfg"
-    config.write_text(haproxy_configuration(haproxy, status, ports))
+    *workers, haproxy, haproxy_status, eager, eager_status, queue, queue_status = free_ports(WORKERS + 6)
     worker = str(build("worker", folder))
-    pods = ",".join(f"127.0.0.1:{port}" for port in ports)
+
+    def configured(name: str, port: int, status: int, *, eager: bool) -> list[str]:
+        path = folder / f"{name}.cfg"
+        path.write_text(haproxy_configuration(workers, port, status, eager=eager))
+        return ["haproxy", "-db", "-f", str(path)]
+
     with contextlib.ExitStack() as stack:
 
-        def start(name: str, port: int, *command: str) -> int:
-            return stack.enter_context(running([*command], folder / f"{name}.log", port))
+        def start(name: str, port: int, command: list[str]) -> int:
+            return stack.enter_context(running(command, folder / f"{name}.log", port))
 
-        for port in ports:
-            start(f"worker-{port}", port, worker, str(port), "128")
+        for port in workers:
+            start(f"worker-{port}", port, [worker, str(port), "128"])
         processes = {
-            "haproxy": start("haproxy", haproxy, "haproxy", "-db", "-f", str(config)),
-            "queue": start(
-                "queue",
-                queue,
-                *(sys.executable, "-m", "dispatcher", f"--listen=127.0.0.1:{queue}", f"--pods={pods}"),
-            ),
+            "haproxy": start("haproxy", haproxy, configured("haproxy", haproxy, haproxy_status, eager=False)),
+            "haproxy eager": start("eager", eager, configured("eager", eager, eager_status, eager=True)),
+            "queue": start("queue", queue, [sys.executable, *queue_arguments(queue, queue_status, workers)]),
         }
         time.sleep(1)  # HAProxy's first health checks
-        yield {"direct": ports[0], "haproxy": haproxy, "queue": queue}, processes
+        targets = {"direct": workers[0], "haproxy": haproxy, "haproxy eager": eager, "queue": queue}
+        yield targets, processes
 
 
 def run(folder: Path, options: argparse.Namespace) -> tuple[Results, Results, dict[str, float]]:

@@ -56,7 +56,7 @@ def table(loaded: Results, idle: Results, cost: Mapping[str, float] | None = Non
     reference = next(iter(loaded))
     direct = statistics.median(each.median for each in idle[reference])
     lines = [
-        f"{'':12} {'sessions/s: median (range)':>30} {'/ ' + reference:>9} {'failed':>7} {'p99 us':>9} "
+        f"{'':13} {'sessions/s: median (range)':>30} {'/ ' + reference:>9} {'failed':>7} {'p99 us':>9} "
         f"{'idle: median us':>16} {'added us':>9}" + (f" {'CPU us':>7}" if cost else "")
     ]
     for name, found in loaded.items():
@@ -65,7 +65,7 @@ def table(loaded: Results, idle: Results, cost: Mapping[str, float] | None = Non
         spread = f"{median_rate(found):,.0f} ({rates[0]:,.0f}..{rates[-1]:,.0f})"
         failures = sum(each.failures for each in [*found, *idle[name]])
         lines.append(
-            f"{name:12} {spread:>30} {median_rate(found) / median_rate(loaded[reference]):9.2f} {failures:7} "
+            f"{name:13} {spread:>30} {median_rate(found) / median_rate(loaded[reference]):9.2f} {failures:7} "
             f"{statistics.median(each.p99 for each in found):9.0f} {latency:16.0f} {latency - direct:9.0f}"
             + (f" {cost[name]:7.1f}" if cost and name in cost else "")
         )

@@ -1,5 +1,6 @@
 /* A single-threaded worker for the benchmarks: reads a request in one go, sleeps for the seconds it begins with, answers one
- * byte, closes. Usage: worker PORT BACKLOG. A connection without a request (a probe, a health check) is just closed. */
+ * byte, closes. It has every address of the loopback device, and no other.
+ * Usage: worker PORT BACKLOG. A connection without a request (a probe, a health check) is just closed. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -26,9 +27,10 @@ int main(int count, char **arguments)
     struct sockaddr_in address = {
         .sin_family = AF_INET,
         .sin_port = htons((unsigned short)atoi(arguments[1])),
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+        .sin_addr.s_addr = htonl(INADDR_ANY),
     };
-    if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on))
+    if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
+        setsockopt(listener, SOL_SOCKET, SO_BINDTODEVICE, "lo", sizeof "lo"))
         fail("socket");
     if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, atoi(arguments[2])))
         fail("listen");
