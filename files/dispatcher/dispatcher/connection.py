@@ -65,7 +65,7 @@ class Handler(Protocol):
 class Connection:
     """A socket that is owned. Every method may be called in any state; after `close` nothing happens."""
 
-    __slots__ = ("_fd", "_loop", "_socket", "closed", "ending", "paused", "peer_ended", "unsent")
+    __slots__ = ("_fd", "_loop", "_reset", "_socket", "closed", "ending", "paused", "peer_ended", "unsent")
 
     READS_ON_WHEN_BROKEN = True
     """Whether what came before a reset still counts."""
@@ -77,6 +77,8 @@ class Connection:
         self._loop = loop
         self._socket = connected
         self._fd = connected.fileno()
+        self._reset: OSError | None = None
+        """The reset that a write was told of: the kernel tells once, and reading finds an end instead."""
         self.ending = False
         """Our stream has ended, or does so behind what is unsent."""
         self.paused = 0
@@ -154,8 +156,7 @@ class Connection:
                 self.on_broken(error)
                 return
             if not data:
-                self.peer_ended = True
-                self.on_end()
+                self._ended()
                 return
             short = len(data) < asked
             self.on_data(data, short and bool(mask & ENDED))
@@ -167,6 +168,19 @@ class Connection:
                 self.on_drained()
                 return
         self._loop.again(self.on_event, mask)
+
+    def _ended(self) -> None:
+        self.peer_ended = True
+        if self._reset is not None:
+            self.on_broken(self._reset)
+        else:
+            self.on_end()
+
+    def _unsendable(self, error: OSError) -> None:
+        if error.errno == errno.ECONNRESET:
+            self._reset = error
+        self.unsent = b""
+        self.on_deaf(error)
 
     def resume(self) -> None:
         """Read on in the next turn, if reading was paused."""
@@ -186,7 +200,7 @@ class Connection:
         except BlockingIOError:
             sent = 0
         except OSError as error:
-            self.on_deaf(error)
+            self._unsendable(error)
             return
         if sent < len(data):
             self.unsent = data[sent:]
@@ -198,8 +212,7 @@ class Connection:
         except BlockingIOError:
             return
         except OSError as error:
-            self.unsent = b""
-            self.on_deaf(error)
+            self._unsendable(error)
             return
         self.unsent = self.unsent[sent:]
         if not self.unsent and self.ending:
