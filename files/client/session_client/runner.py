@@ -33,6 +33,9 @@ _OPENED_IN_A_ROW = 16
 _EVENTS_AT_ONCE = 256
 _LONGEST_BACKOFF = 5.0
 
+_LOOK_AT_PARENT = 0.05
+"""Seconds between two looks, after ^C, at whether who started this is still there."""
+
 _RUNNING, _DRAINING, _STOPPED = range(3)
 
 
@@ -100,6 +103,7 @@ class Run:
         self._door = threading.Lock()
         self._results: dict[int, SessionResult] = {}
         self._news: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._parent = os.getppid()
         self._started = time.monotonic()
         self._started_at = time.time() - plan.passed
         count = min(THREADS, plan.concurrency)
@@ -119,7 +123,7 @@ class Run:
         interrupted = False
         try:
             while left:
-                signalled = self._news.get()
+                signalled = self._next_news()
                 if signalled is None:
                     left -= 1
                     continue
@@ -135,6 +139,16 @@ class Run:
             worker.close()
         results = [self._results.get(request.id) or self._never_sent(request) for request in self._requests]
         return Outcome(results, interrupted, self._started_at)
+
+    def _next_news(self) -> int | None:
+        """Wait for a signal, or None for a thread that has ended."""
+        while True:
+            try:
+                return self._news.get(timeout=_LOOK_AT_PARENT if self.level == _DRAINING else None)
+            except queue.Empty:
+                # ^C went to all of them: whoever started this has gone, and nobody is left to type another.
+                if os.getppid() != self._parent:
+                    return signal.SIGTERM
 
     def signalled(self, number: int) -> None:
         """Take a signal, also in a handler: the first SIGINT opens no more sessions, others end all."""

@@ -8,6 +8,7 @@ import pytest
 
 from tests.lab.cluster import ANOTHER_HOST
 from tests.lab.harness import SHORT_RUN, Playbook, run_until
+from tests.unit.dispatcher.harness import eventually
 
 FULL_RUN = "playbooks/full_run.yml"
 
@@ -30,6 +31,7 @@ def test_results_are_whole_after_an_interrupted_measurement(bare_hosts: None) ->
     measured = "TASK [session_client : Measure each dispatch"
     run_until(measured, "^C", FULL_RUN, "-e", sizes, grace=10, inventory=ANOTHER_HOST.inventory)
     newest = max(ANOTHER_HOST.results.glob("2*"))
+    eventually((newest / "nodeport" / "sessions.csv").exists, "the client writes what it has")
     with (newest / "nodeport" / "sessions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4

@@ -266,6 +266,29 @@ def test_the_first_interrupt_lets_end_what_is_in_pods(
     assert len([each for each in dispatching.sessions(8) if each["outcome"] == "done"]) == 6
 
 
+STARTS_ANOTHER = "import subprocess, sys; subprocess.Popen([sys.executable, *sys.argv[1:]]).wait()"
+
+
+def test_an_interrupt_that_ends_who_started_it_ends_all(serve: Callable[..., str], tmp_path: Path) -> None:
+    def stay_silent(connection: socket.socket) -> None:
+        while connection.recv(9):
+            pass
+
+    words = ["-m", "session_client", "run", "--address", serve(stay_silent), "--sizes", "1,2"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", STARTS_ANOTHER, *words, "--results", tmp_path],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_for(lambda: (tmp_path / "journal.jsonl").exists())
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(20)
+    wait_for(lambda: (tmp_path / "sessions.csv").exists())
+    assert [row.error for row in read_results(tmp_path / "sessions.csv")] == ["interrupted"] * 2
+
+
 def catches(process: subprocess.Popen[str], number: signal.Signals) -> bool:
     status = Path(f"/proc/{process.pid}/status").read_text()
     caught = re.search(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)
