@@ -1,5 +1,6 @@
 """Opens the sessions: a few threads that hold many each, retries, and an end in good order on ^C."""
 
+import contextlib
 import heapq
 import itertools
 import math
@@ -142,13 +143,13 @@ class Run:
 
     def _next_news(self) -> int | None:
         """Wait for a signal, or None for a thread that has ended."""
-        while True:
-            try:
-                return self._news.get(timeout=_LOOK_AT_PARENT if self.level == _DRAINING else None)
-            except queue.Empty:
-                # ^C went to all of them: whoever started this has gone, and nobody is left to type another.
-                if os.getppid() != self._parent:
-                    return signal.SIGTERM
+        if self.level != _DRAINING:
+            return self._news.get()
+        while os.getppid() == self._parent:
+            with contextlib.suppress(queue.Empty):
+                return self._news.get(timeout=_LOOK_AT_PARENT)
+        # ^C went to all of them: whoever started this has gone, and nobody is left to type another.
+        return signal.SIGTERM
 
     def signalled(self, number: int) -> None:
         """Take a signal, also in a handler: the first SIGINT opens no more sessions, others end all."""
