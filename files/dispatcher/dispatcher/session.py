@@ -254,7 +254,8 @@ class Session:
         if self._used_up(now, pods):
             count = len(self._failed_pods)
             which = "1 pod" if count == 1 else f"{count} pods"
-            reason = f"{which} failed with this session, in {self.attempts} tries, the last: {reason}"
+            tries = "1 try" if self.attempts == 1 else f"{self.attempts} tries"
+            reason = f"{which} failed with this session, in {tries}, the last: {reason}"
             return fail + self.refuse(Outcome.FAILED, reason)
         return fail + self._return()
 

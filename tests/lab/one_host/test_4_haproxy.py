@@ -13,7 +13,7 @@ from tests.lab.pod_logs import PodLogs, Span, idle_while_queued
 SCALE = 0.2
 FIFO_MAKESPAN = 18.0 * SCALE  # of the list schedule, in this order on five pods
 OVERHEAD = 0.2
-"""Seconds a session may take beyond its size: the server waits 50 ms for the end of a request."""
+"""Seconds a session may take beyond its size on a busy machine."""
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -31,6 +32,12 @@ results_seen = st.builds(
     attempts=st.integers(0, 100),
     error=texts,
     request=texts,
+).map(
+    lambda result: replace(
+        result,
+        intended_start=min(result.intended_start, result.arrival, result.end),
+        end=max(result.intended_start, result.arrival, result.end),
+    )
 )
 
 
@@ -68,6 +75,10 @@ def test_a_row_looks_like_this(tmp_path: Path, make_result: Callable[..., Sessio
         ("1,two,0,,,1,pod,,1,,", "line 3: 'two' is not a plain decimal"),
         ("1,2,0,,,nan,pod,,1,,", "line 3: 'nan' is no time"),
         ("1,2,0,,,,pod,,1,,", "line 3: could not convert"),
+        ("1,2,0,,,1e300,pod,,1,,", "line 3: '1e300' is no time"),
+        ("1,2,-1,,,1,pod,,1,,", "line 3: '-1' is no time"),
+        ("1,2,5,,,1,pod,,1,,", "line 3: intended_start, connected and end must be times in this order"),
+        ("1,2,0,2,,1,pod,,1,,", "line 3: intended_start, connected and end must be times in this order"),
         ('1,2,0,,,1,"pod', "line 3: unexpected end of data"),
     ],
 )

@@ -197,6 +197,11 @@ def test_nodes_are_filled_in(record: Client, run_folder: Path, form: str) -> Non
         ("environment", "[]", "is no JSON object"),
         ("environment", "nonsense", "is not JSON"),
         ("environment", '{"load": NaN}', "is not JSON: NaN is no JSON value"),
+        ("environment", '{"load": 1e999}', "is not JSON: a number is too large"),
+        ("environment", '{"kernel": "\\ud800"}', "surrogates not allowed"),
+        ("environment", '{"a": ' * 51 + "1" + "}" * 51, "is nested more than 50 deep"),
+        ("environment", "[" * 100_000, "is nested more than 50 deep"),
+        ("pods", "[" * 100_000, "is nested more than 50 deep"),
         ("environment", None, "cannot read the environment"),
     ],
 )

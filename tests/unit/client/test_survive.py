@@ -123,7 +123,7 @@ def test_every_session_has_one_result_whatever_dies(
 def test_what_the_queue_says_of_itself_is_worth_another_attempt(lab: Lab) -> None:
     failing = lab.dispatcher([lab.worker("--faults=empty")], "--attempts=1")
     spent = ask(failing.address, "0")
-    assert "pods failed with this session" in spent
+    assert "1 pod failed with this session, in 1 try, the last: " in spent
     assert is_passing(spent)
 
     full = lab.dispatcher([lab.worker()], "--max-waiting=1")

@@ -183,7 +183,7 @@ def test_session_limit_answers_the_client_and_keeps_the_pod_from_others(lab: Lab
 def test_restarted_dispatcher_leaves_pods_alone_that_work_for_its_predecessor(lab: Lab) -> None:
     servers = [lab.server(), lab.server()]
     first = lab.dispatcher(servers)
-    abandoned = Client(first.address, "1.5\n")
+    abandoned = Client(first.address, "8\n")
     first.wait_for_state("busy", 1)
     first.program.stop(signal.SIGKILL)
     second = lab.dispatcher("--pods=" + ",".join(server.text for server in servers))
@@ -191,7 +191,7 @@ def test_restarted_dispatcher_leaves_pods_alone_that_work_for_its_predecessor(la
     second.wait_for_state("probing", 1)
     begun = time.monotonic()
     ask_all(second.address, ["0.1\n"] * 4)
-    assert time.monotonic() - begun < 1.2  # all on the idle one
+    assert time.monotonic() - begun < 5  # all on the idle one
     second.wait_for_state("idle", 2)
     assert sorted(len(server.program.records("session")) for server in servers) == [0, 4]
     abandoned.socket.close()
