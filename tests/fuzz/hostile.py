@@ -117,10 +117,12 @@ class Life:
 
     def _note(self, seen: Seen, front: ToxicProxy) -> None:
         """Judge what a client saw, and keep of it what the books need."""
-        gap, cut = seen.longest_gap, False
+        gap, whole = seen.longest_gap, True
         if not seen.direct and (passage := front.passages.get(seen.port)):
-            seen.port, gap, cut = passage.port_behind, passage.longest_gap, passage.cut
-        if problem := judge(seen, strict=seen.kind in STRICT and gap < SETTLE / 2 and not cut):
+            seen.port, gap = passage.port_behind, passage.longest_gap
+            # A reply can overtake the rest of a request that is held up.
+            whole = passage.passed >= len(seen.request) and not passage.cut
+        if problem := judge(seen, strict=seen.kind in STRICT and gap < SETTLE / 2 and whole):
             self.problems.append(f"{seen}: {problem}")
         seen.drop_reply()
         self.seen.append(seen)

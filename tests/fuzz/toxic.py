@@ -88,6 +88,8 @@ class Passage:
     """When the client's first byte came; 0 when none did."""
     longest_gap: float = 0.0
     """Between two writes of the client's bytes."""
+    passed: int = 0
+    """How many of the client's bytes have been written."""
     cut: bool = False
     """It ended in a reset, wherever that came from."""
 
@@ -172,8 +174,9 @@ class ToxicProxy:
                 await loop.sock_sendall(sink, piece)
                 passed += len(piece)
                 now = time.monotonic()
-                if passage and last:
-                    passage.longest_gap = max(passage.longest_gap, now - last)
+                if passage:
+                    passage.passed = passed
+                    passage.longest_gap = max(passage.longest_gap, now - last if last else 0.0)
                 last = now
         sink.shutdown(socket.SHUT_WR)
 
