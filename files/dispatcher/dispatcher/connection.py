@@ -277,7 +277,7 @@ class Dialled(Connection):
     def on_refused(self, error: OSError) -> None:
         """Act on a peer that has not taken the connection."""
 
-    def dial(self, sockaddr: Sockaddr, first: bytes = b"") -> None:
+    def dial(self, sockaddr: Sockaddr, first: bytes = b"", more: bool = False) -> None:
         """Connect, and send the first bytes; afterwards `established` tells whether the connection stands.
 
         Raises OSError when it is refused at once.
@@ -292,7 +292,7 @@ class Dialled(Connection):
         if first:
             # On the same machine the connection stands already: that saves waiting for an event.
             try:  # noqa: SIM105 - three calls less on the way of every session
-                sent = self._socket.send(first)
+                sent = self._socket.send(first, NOW_WITH_MORE if more else NOW)
             except BlockingIOError:
                 pass
         self.unsent = first[sent:]

@@ -355,7 +355,6 @@ class Dispatcher:
         for pod, probe in list(self._probes.items()):
             if pod.state is not State.PROBING:
                 del self._probes[pod]
-                self._end_probe(probe)
                 probe.close()
         self.log.write("members", pods=[f"{each.name} {each.address}" for each in endpoints if each.usable])
 
@@ -399,7 +398,6 @@ class Dispatcher:
             self._probes[orphan.pod] = probe
             probe.report = self._probed
         else:
-            self._end_probe(probe)
             probe.close()
 
     def _forget_orphan(self, orphan: Orphan) -> None:
@@ -414,19 +412,20 @@ class Dispatcher:
 
     def _open_probe(self, pod: Pod[Relay]) -> Probe:
         """Connect to a pod; raises OSError when that fails at once."""
-        probe = Probe(self.loop, self.open_socket(pod.family), pod, self._probed)
+        probe = Probe(
+            self.loop,
+            self.open_socket(pod.family),
+            pod,
+            self._probed,
+            (self._probe_connecting, self._probe_unanswered),
+        )
         probe.dial(pod.sockaddr)
-        self._probe_connecting.start(probe, self.loop.now)
-        self._probe_unanswered.start(probe, self.loop.now)
+        for timer in probe.timers:
+            timer.start(probe, self.loop.now)
         return probe
-
-    def _end_probe(self, probe: Probe) -> None:
-        self._probe_connecting.stop(probe)
-        self._probe_unanswered.stop(probe)
 
     def _probed(self, probe: Probe, reason: str | None) -> None:
         """Take a probe's result."""
-        self._end_probe(probe)
         if self._probes.pop(probe.pod, None) is not None:
             self._judge(probe.pod, reason)
 

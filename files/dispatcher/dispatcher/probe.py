@@ -17,12 +17,13 @@ from typing import Any
 
 from .connection import Dialled, Loop, reason_of
 from .members import Pod
+from .timers import Timer
 
 
 class Probe(Dialled):
     """One probe of one pod; reports once, and not at all when it was closed before."""
 
-    __slots__ = ("pod", "report")
+    __slots__ = ("pod", "report", "timers")
 
     def __init__(
         self,
@@ -30,11 +31,19 @@ class Probe(Dialled):
         unconnected: socket.SocketType,
         pod: Pod[Any],
         report: Callable[[Probe, str | None], None],
+        timers: tuple[Timer[Probe], ...] = (),
     ) -> None:
         """Call `report` with this probe and None when the pod has answered, else with the reason."""
         super().__init__(loop, unconnected)
         self.pod = pod
         self.report = report
+        self.timers = timers
+
+    def close(self) -> None:
+        """Close the connection; no timer outlives it, whoever ends the probe."""
+        for timer in self.timers:
+            timer.stop(self)
+        super().close()
 
     def on_established(self) -> None:
         """Close our side; then wait for the pod to close its own."""

@@ -329,13 +329,23 @@ class Relay(Session):
         """Go to the pod that the scheduler has found."""
         self.act(self.bound(pod, self._hub.loop.now))
 
+    def _goes_with_its_end(self) -> bool:
+        """Tell whether the end of stream follows the request at once: one packet takes both."""
+        hub = self._hub
+        return (
+            hub.settings.half_close
+            and not hub.rules.stream
+            and not self.client.paused
+            and self.request.complete(hub.loop.now, hub.settings.settle)
+        )
+
     def _dial(self) -> None:
         pod = self.pod
         assert pod is not None, "only a session with a pod connects"
         hub = self._hub
         try:
             self._side = side = PodSide(self, hub.loop, hub.open_socket(pod.family))
-            side.dial(pod.sockaddr, self.request.kept)
+            side.dial(pod.sockaddr, self.request.kept, self._goes_with_its_end())
         except OSError as error:
             self.pod_refused(reason_of(error))
             return
