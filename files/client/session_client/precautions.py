@@ -97,7 +97,9 @@ def refuse_mixed_files(arguments: argparse.Namespace, folder: Path) -> None:
             raise CannotRunError(
                 f"--output {arguments.output} is a file of the results themselves: give it another name"
             )
-        _check_output(arguments.output)
+        # The results folder is made when nothing is left to refuse; an output in it need not wait for that.
+        if folder.exists() or arguments.output.parent.resolve() != folder.resolve():
+            _check_output(arguments.output)
 
 
 def _check_output(path: Path) -> None:

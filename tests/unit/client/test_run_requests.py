@@ -431,6 +431,19 @@ def test_memory_does_not_grow_with_the_replies(
         assert (tmp_path / "out").stat().st_size == 100 * (len(reply) - 6)
 
 
+def test_an_output_may_lie_in_the_results_folder_that_is_yet_to_be_made(
+    client: Client, real_server: str, tmp_path: Path
+) -> None:
+    (tmp_path / "q.txt").write_text("0\n0.01\n")
+    results = tmp_path / "made" / "queue"
+    done = client(
+        *("run", "--address", real_server, "--results", results, "--requests", tmp_path / "q.txt"),
+        *("--reply", "output", "--output", results / "output.txt"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len((results / "output.txt").read_text().splitlines()) == 2
+
+
 def test_a_terminal_that_lacks_a_character_costs_nothing(
     client: Client, serve: Callable[..., str], tmp_path: Path
 ) -> None:
