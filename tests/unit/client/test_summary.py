@@ -130,6 +130,11 @@ def test_grahams_worst_case_for_list_schedules() -> None:
 
 def test_no_sessions_take_no_time() -> None:
     assert graham_bound([], 3) == makespan([]) == 0
+    assert module.intervals_of([], [], {}) == ([], 0.0, "derived")
+
+
+def test_the_makespan_begins_with_the_first_arrival() -> None:
+    assert makespan([Interval("a", 2, 3, 7), Interval("b", 1, 1, 4)]) == 6
 
 
 def test_of_two_that_ended_together_the_longer_was_first() -> None:
