@@ -128,7 +128,10 @@ def admit(paths: Paths, body: Mapping[str, Any], remote: str, local: str) -> dic
         raise RefusedError(f"The hostname ({node}) is not resolved to its address ({remote})", 400)
     if not body.get("worker"):
         folder = paths.certificates
-        return {"ca": (folder / "ca.crt").read_text("ascii"), "ca_key": (folder / "ca.key").read_text("ascii")}
+        return {
+            "ca": (folder / "ca.crt").read_text("ascii"),
+            "ca_key": (folder / "ca.key").read_text("ascii"),
+        }
     wanted = {c.config: c for c in certificates.clients(node) if c.config in membership.WORKER_CLIENTS}
     requests = body.get("requests", {})
     if not isinstance(requests, dict) or requests.keys() != wanted.keys():

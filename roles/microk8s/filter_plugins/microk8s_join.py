@@ -44,6 +44,10 @@ def _problem(mine: Mapping[str, Any], theirs: Mapping[str, Any], join_as: str) -
             f"it is a member already, as {is_what}, and is to be {is_to_be}. Let it leave first "
             f"(playbooks/reset.yml with --limit), then join"
         )
+    if mine["half"]:
+        return (
+            f"{mine['half']}. Remove MicroK8s there (playbooks/reset.yml with --limit), then run this again"
+        )
     if mine["worker"]:
         return "it is a worker of another cluster. If it is to leave that one: microk8s leave"
     others = sorted(set(mine["nodes"]) - {name})
@@ -72,6 +76,11 @@ def is_listed(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
         return False
     same_cluster = mine["authority"] == theirs["authority"]
     return same_cluster or bool(set(listed["addresses"]) & set(mine["addresses"]))
+
+
+def refuges(nodes: Mapping[str, Mapping[str, Any]], name: str) -> list[str]:
+    """Return the other nodes that could take a node's pods."""
+    return [other for other, seen in nodes.items() if other != name and seen["ready"] and seen["schedulable"]]
 
 
 def join_url(invitation: str, preferred: str) -> str:
@@ -113,6 +122,7 @@ class FilterModule:
         return {
             "microk8s_join_step": join_step,
             "microk8s_is_listed": is_listed,
+            "microk8s_refuges": refuges,
             "microk8s_join_url": join_url,
             "microk8s_join_failure": join_failure,
             "microk8s_node_ready": node_ready,

@@ -133,7 +133,7 @@ def test_dns_counts_as_enabled_only_while_its_pod_exists(
     (paths.snap / "addons" / "coredns.yaml").write_text((TREE / "addons" / "coredns.yaml").read_text())
     kubectl = paths.snap / "bin" / "kubectl"
     kubectl.write_text(
-        "#!/bin/sh\ncase \"$*\" in\n"
+        '#!/bin/sh\ncase "$*" in\n'
         f"  *deployments*) echo '{yaml.safe_dump(deployed, default_flow_style=True)}' ;;\n"
         f"  *pods*) cat {pods} ;;\nesac\n"
     )

@@ -13,6 +13,7 @@ from roles.microk8s.filter_plugins.microk8s_join import (
     join_step,
     join_url,
     node_ready,
+    refuges,
 )
 from roles.microk8s.module_utils.microk8s_membership import is_join, nodes
 
@@ -25,6 +26,7 @@ CONTROL: dict[str, Any] = {
     "name": "lab1",
     "worker": False,
     "joining": False,
+    "half": "",
     "authority": "aa",
     "addresses": ["198.51.100.11"],
     "nodes": {"lab1": node("198.51.100.11"), "lab3": node("198.51.100.13")},
@@ -33,6 +35,7 @@ ALONE: dict[str, Any] = {
     "name": "lab2",
     "worker": False,
     "joining": False,
+    "half": "",
     "authority": "bb",
     "addresses": ["198.51.100.12", "172.17.0.1"],
     "nodes": {"lab2": node("198.51.100.12")},
@@ -65,6 +68,8 @@ def test_what_is_done_follows_from_both_sides(
         (ALONE, {**CONTROL, "worker": True, "nodes": {}}, "no API server that answers"),
         ({**ALONE, "name": "lab1"}, CONTROL, "hostnamectl set-hostname"),
         ({**WORKER, "authority": "cc"}, CONTROL, "worker of another cluster"),
+        ({**ALONE, "half": "its join was cut off"}, CONTROL, "reset.yml with --limit"),
+        ({**WORKER, "authority": "", "half": "it has left by half"}, WITH_LAB2, "it has left by half"),
         ({**ALONE, "nodes": {"lab2": node(), "lab5": node()}}, CONTROL, "with the nodes lab5"),
         (
             {**ALONE, "name": "lab3", "nodes": {}},
@@ -105,6 +110,13 @@ def test_a_member_keeps_what_it_is() -> None:
 )
 def test_only_this_very_host_is_removed(mine: dict[str, Any], theirs: dict[str, Any], listed: bool) -> None:
     assert is_listed(mine, theirs) is listed
+
+
+def test_pods_go_to_other_nodes_that_are_ready_and_take_some() -> None:
+    cordoned, lost = {**node(), "schedulable": False}, {**node(), "ready": False}
+    nodes = {"lab1": node(), "lab2": node(), "lab3": cordoned, "lab4": lost}
+    assert refuges(nodes, "lab1") == ["lab2"]
+    assert refuges({"lab1": node(), "lab3": cordoned}, "lab1") == []
 
 
 INVITATION = (

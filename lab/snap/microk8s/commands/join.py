@@ -44,7 +44,7 @@ def run(paths: Paths, words: Sequence[str]) -> int:
         return error.status
     if not options.worker:
         membership.take_authority(paths, node, admission)
-        print("The node is half a control plane now, for this lab's store has one member: join with --worker.")
+        print("Half a control plane now, for this lab's store has one member: join with --worker.")
         return 1
     membership.become_worker(paths, node, admission)
     membership.joining_lock(paths).unlink(missing_ok=True)
