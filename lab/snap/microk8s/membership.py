@@ -46,8 +46,9 @@ def remote_authority(paths: Paths) -> Path:
 def become_worker(paths: Paths, node: str, admission: Mapping[str, Any]) -> None:
     """Turn the node into a worker of the cluster that has admitted it.
 
-    In MicroK8s' order: credentials, the lock that makes a worker of the node, its services, which takes seconds,
-    and last the lock without which ``leave`` refuses. What is cut before the first lock no command mends.
+    In MicroK8s' order: credentials, the lock that makes a worker of the node, its services, which takes
+    seconds, and last the lock without which ``leave`` refuses. What is cut before the first lock no command
+    mends.
     """
     prepare_worker(paths, node, admission)
     services.clustered_lock(paths).touch(mode=0o664)

@@ -71,8 +71,8 @@ def snap_refused(result: Mapping[str, Any]) -> bool:
 def commands(processes: str) -> list[str]:
     """Return who runs commands of the snap, each as "PID of USER: COMMAND".
 
-    `processes` is the output of `ps -ww -eo pid=,user=,cgroup:512=,args=`. snapd runs each command in a control group
-    snap.microk8s.APP.UUID.scope; those of services end in .service.
+    `processes` is the output of `ps -ww -eo pid=,user=,cgroup:512=,args=`. snapd runs each command in a
+    control group snap.microk8s.APP.UUID.scope; those of services end in .service.
     """
     found = []
     for line in processes.splitlines():

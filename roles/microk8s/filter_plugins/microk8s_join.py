@@ -45,9 +45,7 @@ def _problem(mine: Mapping[str, Any], theirs: Mapping[str, Any], join_as: str) -
             f"(playbooks/reset.yml with --limit), then join"
         )
     if mine["half"]:
-        return (
-            f"{mine['half']}. Remove MicroK8s there (playbooks/reset.yml with --limit), then run this again"
-        )
+        return f"{mine['half']}. Remove MicroK8s there (playbooks/reset.yml with --limit), then join"
     if mine["worker"]:
         return "it is a worker of another cluster. If it is to leave that one: microk8s leave"
     others = sorted(set(mine["nodes"]) - {name})

@@ -47,7 +47,8 @@ joining:
   returned: always
 half:
   description:
-    - What a join that was cut off has left, in words, where C(microk8s leave) cannot undo it. Empty otherwise.
+    - What a join or a leave that was cut off has left, in words, where C(microk8s leave) cannot undo it.
+    - Empty otherwise.
   type: str
   returned: always
 busy:
@@ -97,7 +98,7 @@ def authority(*, worker: bool) -> str:
 
 
 def half_joined(*, worker: bool) -> str:
-    """Say in words what a join or a leave that was cut off has left and C(microk8s leave) refuses, else ""."""
+    """Return what a join or a leave that was cut off has left for good, in words; "" for nothing."""
     certificates = DATA / "certs"
     if worker:
         return "" if (certificates / "ca.remote.crt").exists() else "it has left its cluster by half"
@@ -105,7 +106,7 @@ def half_joined(*, worker: bool) -> str:
         return "its join as a worker was cut off before it was one"
     parts = [certificates / name for name in ("server.crt", "server.key", "ca.crt")]
     if all(part.exists() for part in parts) and not is_signed_by(*parts):
-        return "its join as a control plane was cut off: certs/server.crt is not of the authority in certs/ca.crt"
+        return "its join as a control plane was cut off (certs/server.crt is not of certs/ca.crt)"
     return ""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from microk8s import arguments, certificates, main, membership, services
+from microk8s import arguments, certificates, joining, main, membership, services
 from microk8s.commands import join
 from microk8s.paths import Paths
 
@@ -61,7 +61,7 @@ def systemctl(tmp_path: Path, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> 
     program.write_text(f'#!/bin/sh\necho "$*:" $(ls {paths.locks}) >> {notes}\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
-    monkeypatch.setattr(membership, "_forget_pods", lambda paths: None)  # those of this very machine
+    monkeypatch.setattr(membership, "_forget_pods", lambda _: None)  # those of this very machine
     return notes
 
 
@@ -108,7 +108,7 @@ def test_leave_refuses_a_worker_that_has_no_cert_reissue_not_yet(
 def test_half_a_control_planes_join_leaves_the_old_server_certificate(
     paths: Paths, admission: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(join.joining, "request_admission", lambda *_, **__: admission)
+    monkeypatch.setattr(joining, "request_admission", lambda *_, **__: admission)
     certificates.create_all(paths, NODE, ["127.0.0.1"])
     words = ["198.51.100.11:25000/0123456789abcdef0123456789abcdef/0123456789ab"]
     assert join.run(paths, words) == 1

@@ -99,7 +99,7 @@ def openssl(folder: Path, *words: str) -> None:
 
 @pytest.fixture
 def certs(tmp_path: Path) -> Path:
-    """An authority without keyUsage, as MicroK8s made them until June 2026, and a server's certificate of it."""
+    """An authority without keyUsage, as MicroK8s made them until June 2026, and a certificate of it."""
     folder = tmp_path / "certs"
     folder.mkdir()
     new = ("req", "-newkey", "rsa:2048", "-nodes", "-keyout")
