@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,7 @@ from tests.lab.cluster import (
     wait_for,
 )
 from tests.lab.harness import SHORT_RUN, Outcome
-from tests.lab.plain_client import Burst, failures, wait_until_open
+from tests.lab.plain_client import Burst, Stream, failures, wait_until_open
 
 NODES = THREE_HOSTS.nodes
 
@@ -106,9 +109,9 @@ def test_pods_see_each_others_own_addresses(joined: Outcome) -> None:
     assert own.rpartition(".")[0] != where.rpartition(".")[0]  # a subnet a node
 
 
-def ready_endpoints() -> set[str]:
-    """The pods that the server's service gives sessions to."""
-    of_server = "-l kubernetes.io/service-name=singlethread"
+def ready_endpoints(service: str = "singlethread") -> set[str]:
+    """The pods that a service gives sessions to."""
+    of_server = f"-l kubernetes.io/service-name={service}"
     slices = json.loads(THREE_HOSTS.kubectl(f"get endpointslices {of_server} -o json"))["items"]
     endpoints = [endpoint for each in slices for endpoint in each["endpoints"] or []]
     return {endpoint["targetRef"]["name"] for endpoint in endpoints if endpoint["conditions"]["ready"]}
@@ -149,6 +152,26 @@ def newer_snap(tmp_path: Path) -> list[dict[str, Any]]:
     return files
 
 
+@contextmanager
+def podless() -> Iterator[list[str]]:
+    """When no pod could have taken a session, as far as the API server said so."""
+    ending, moments = threading.Event(), list[str]()
+
+    def look() -> None:
+        while not ending.wait(1):
+            with suppress(AssertionError):  # it restarts, too
+                if not ready_endpoints():
+                    moments.append(time.strftime("%X"))
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    try:
+        yield moments
+    finally:
+        ending.set()
+        looker.join()
+
+
 def test_an_upgrade_takes_one_node_after_the_other(joined: Outcome, newer_snap: list[dict[str, Any]]) -> None:
     def revision(node: str) -> str:
         return on(node, "snap list microk8s | tail -n 1").stdout.split()[2]
@@ -156,8 +179,14 @@ def test_an_upgrade_takes_one_node_after_the_other(joined: Outcome, newer_snap: 
     upgraded = NODES[:2]
     before = {node: revision(node) for node in NODES}
     arguments = ("-e", json.dumps({"microk8s_files": newer_snap}), "--limit", ",".join(upgraded))
-    done = THREE_HOSTS.playbook("playbooks/upgrade.yml", *arguments)
+    # The node of the sessions is none of these; what is behind it is on all of them.
+    stream = Stream((address(NODES[2]), THREE_HOSTS.node_port("session-queue")))
+    with stream.running(), podless() as moments:
+        done = THREE_HOSTS.playbook("playbooks/upgrade.yml", *arguments)
     assert done.returncode == 0
+    assert stream.lost == []
+    assert stream.done > 30
+    assert moments == []
     assert {node for node in NODES if revision(node) != before[node]} == set(upgraded)
     assert THREE_HOSTS.kubectl("get nodes -o jsonpath='{.items[*].spec.unschedulable}'") == ""
     assert all(THREE_HOSTS.is_ready(node) for node in NODES)
@@ -167,7 +196,14 @@ def test_an_upgrade_takes_one_node_after_the_other(joined: Outcome, newer_snap: 
 
 def test_a_host_leaves_and_its_pods_go_on_elsewhere(joined: Outcome) -> None:
     arguments = ("-e", "confirm=true", "--limit", NODES[2])
+    if NODES[2] not in THREE_HOSTS.pods_by_node():
+        THREE_HOSTS.kubectl("rollout restart deployment singlethread")
+        THREE_HOSTS.kubectl("rollout status deployment singlethread --timeout=180s")
+    assert THREE_HOSTS.pods_by_node()[NODES[2]]
+    # Longer than it takes until the node's turn to end its pods has come.
+    sessions = Burst((address(NODES[0]), THREE_HOSTS.node_port("session-queue")), [75.0] * PODS).open()
     assert THREE_HOSTS.playbook("playbooks/reset.yml", *arguments).returncode == 0
+    assert failures(sessions.finish(120)) == []
     assert THREE_HOSTS.kubectl("get nodes -o name").split() == [f"node/{node}" for node in NODES[:2]]
     assert on(NODES[2], "test -e /snap/bin/microk8s").returncode != 0
     THREE_HOSTS.kubectl("rollout status deployment singlethread --timeout=120s")

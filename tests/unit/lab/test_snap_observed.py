@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import json
 import subprocess
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import yaml
-from microk8s import arguments, certificates, joining, main, membership, services
+from microk8s import arguments, certificates, images, joining, main, membership, services
 from microk8s.commands import join
 from microk8s.paths import Paths
 
@@ -143,3 +146,28 @@ def test_dns_counts_as_enabled_only_while_its_pod_exists(
         pods.write_text(f'{{"items": {listed}}}')
         assert main.run_command(paths, ["enable", "dns"]) == 0
         assert capsys.readouterr().out.splitlines()[-1] == said
+
+
+def test_images_that_disk_pressure_took_come_back(tmp_path: Path, paths: Paths) -> None:
+    present = tmp_path / "present"
+    present.write_text("")
+    ctr = paths.snap / "bin" / "ctr"
+    # containerd as far as it is asked: an import adds the archive's name, a listing shows what there is.
+    ctr.write_text(
+        f'#!/bin/sh\ncase "$*" in\n  *import*) basename "$7" .tar >> {present} ;;\n'
+        f"  *label*) echo $7 $8 >> {present}.labels ;;\n  *ls*) cat {present} ;;\nesac\n"
+    )
+    ctr.chmod(0o755)
+    (paths.snap / "images").mkdir()
+    for name in ("pause", "coredns"):
+        with tarfile.open(paths.snap / "images" / f"{name}.tar", "w") as archive:
+            listing = json.dumps([{"RepoTags": [name]}]).encode()
+            member = tarfile.TarInfo("manifest.json")
+            member.size = len(listing)
+            archive.addfile(member, io.BytesIO(listing))
+    present.write_text("coredns\n")
+    missing = images.missing_archives(paths)
+    assert [archive.name for archive in missing] == ["pause.tar"]
+    images.import_archive(paths, missing[0])
+    assert images.missing_archives(paths) == []
+    assert Path(f"{present}.labels").read_text() == "pause io.cri-containerd.pinned=pinned\n"
