@@ -88,6 +88,11 @@ def join_url(invitation: str, preferred: str) -> str:
     return (wanted or urls)[0]
 
 
+def join_host(url: str) -> str:
+    """Return the address in the URL of an invitation."""
+    return url.partition("/")[0].rpartition(":")[0].strip("[]")
+
+
 def join_failure(result: Mapping[str, Any], url: str) -> str:
     """Return what a join that failed said, without the secret in its URL."""
     said = " ".join(str(result.get(key) or "").strip() for key in ("stdout", "stderr")).strip()
@@ -122,6 +127,7 @@ class FilterModule:
             "microk8s_is_listed": is_listed,
             "microk8s_refuges": refuges,
             "microk8s_join_url": join_url,
+            "microk8s_join_host": join_host,
             "microk8s_join_failure": join_failure,
             "microk8s_node_ready": node_ready,
         }

@@ -10,6 +10,7 @@ import pytest
 from roles.microk8s.filter_plugins.microk8s_join import (
     is_listed,
     join_failure,
+    join_host,
     join_step,
     join_url,
     node_ready,
@@ -135,6 +136,7 @@ INVITATION = (
 )
 def test_the_inventorys_address_is_joined_where_it_is_offered(preferred: str, url: str) -> None:
     assert join_url(INVITATION, preferred) == url
+    assert join_host(url) == (preferred if preferred in INVITATION and preferred else "172.17.0.1")
 
 
 def test_a_failure_is_told_without_the_token() -> None:
