@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,11 @@ def test_a_certificate_of_the_authority_before_is_seen(certs: Path) -> None:
     new = ("req", "-newkey", "rsa:2048", "-nodes", "-keyout")
     openssl(certs, *new, "joined.key", "-x509", "-out", "joined.crt", "-subj", "/CN=ca", "-days", "9")
     assert is_signed_by(*served, certs / "joined.crt") is False
+    sign = ("x509", "-req", "-in", "server.csr", "-out", "expired.crt", "-days", "0", "-CAkey")
+    for stem, expected in (("ca", True), ("joined", False)):
+        openssl(certs, *sign, f"{stem}.key", "-CA", f"{stem}.crt", "-CAcreateserial")
+        time.sleep(1.1)
+        assert is_signed_by(certs / "expired.crt", served[1], certs / "ca.crt") is expected
 
 
 def test_a_check_run_looks_once_and_does_not_fail() -> None:
