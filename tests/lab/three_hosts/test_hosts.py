@@ -212,8 +212,9 @@ def test_an_upgrade_takes_one_node_after_the_other(joined: Outcome, newer_snap: 
         done = THREE_HOSTS.playbook("playbooks/upgrade.yml", *arguments)
     assert watching.wait(0) != 0  # it was ended by its time limit, and waited for
     assert done.returncode == 0
-    assert "They are waited for" in done.output
-    assert "kubectl get pods --watch" in done.output
+    said = " ".join(done.output.split())  # Ansible breaks lines
+    assert "They are waited for" in said
+    assert "kubectl get pods --watch" in said
     assert stream.lost == []
     assert stream.done > 30
     assert moments == []
