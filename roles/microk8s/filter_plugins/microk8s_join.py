@@ -81,6 +81,18 @@ def refuges(nodes: Mapping[str, Mapping[str, Any]], name: str) -> list[str]:
     return [other for other, seen in nodes.items() if other != name and seen["ready"] and seen["schedulable"]]
 
 
+def api_slow(result: Mapping[str, Any]) -> bool:
+    """Say whether kubectl failed only because the API server was slow or away, so that a retry helps."""
+    passing = (
+        "request did not complete within requested timeout",
+        "context deadline exceeded",
+        "etcdserver: request timed out",
+        "connection refused",
+        "TLS handshake timeout",
+    )
+    return result.get("rc", 0) != 0 and any(sign in str(result.get("stderr", "")) for sign in passing)
+
+
 def join_url(invitation: str, preferred: str) -> str:
     """Return the URL of an address, else the first, from the output of `microk8s add-node --format json`."""
     urls: list[str] = json.loads(invitation)["urls"]
@@ -126,6 +138,7 @@ class FilterModule:
             "microk8s_join_step": join_step,
             "microk8s_is_listed": is_listed,
             "microk8s_refuges": refuges,
+            "microk8s_api_slow": api_slow,
             "microk8s_join_url": join_url,
             "microk8s_join_host": join_host,
             "microk8s_join_failure": join_failure,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from roles.microk8s.filter_plugins.microk8s_join import (
+    api_slow,
     is_listed,
     join_failure,
     join_host,
@@ -118,6 +119,26 @@ def test_pods_go_to_other_nodes_that_are_ready_and_take_some() -> None:
     nodes = {"lab1": node(), "lab2": node(), "lab3": cordoned, "lab4": lost}
     assert refuges(nodes, "lab1") == ["lab2"]
     assert refuges({"lab1": node(), "lab3": cordoned}, "lab1") == []
+
+
+@pytest.mark.parametrize(
+    ("result", "slow"),
+    [
+        ({"rc": 1, "stderr": "Timeout: request did not complete within requested timeout"}, True),
+        ({"rc": 1, "stderr": "The connection to the server was refused: connection refused"}, True),
+        ({"rc": 1, "stderr": "Cannot evict pod as it would violate the pod's disruption budget"}, False),
+        (
+            {"rc": 1, "stderr": "error: unable to drain node due to error: global timeout reached: 10m0s"},
+            False,
+        ),
+        ({"rc": 0, "stderr": "context deadline exceeded, will retry"}, False),
+        ({"skipped": True}, False),
+    ],
+)
+def test_a_drain_is_tried_again_only_where_the_api_server_was_slow(
+    result: dict[str, Any], slow: bool
+) -> None:
+    assert api_slow(result) is slow
 
 
 INVITATION = (
