@@ -76,9 +76,13 @@ def is_listed(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
     return same_cluster or bool(set(listed["addresses"]) & set(mine["addresses"]))
 
 
-def refuges(nodes: Mapping[str, Mapping[str, Any]], name: str) -> list[str]:
-    """Return the other nodes that could take a node's pods."""
-    return [other for other, seen in nodes.items() if other != name and seen["ready"] and seen["schedulable"]]
+def refuges(nodes: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, list[str]]:
+    """Return the other nodes that are ready: those that take pods as `open`, cordoned ones as `closed`."""
+    others = {other: seen["schedulable"] for other, seen in nodes.items() if other != name and seen["ready"]}
+    return {
+        "open": [other for other, takes in others.items() if takes],
+        "closed": [other for other, takes in others.items() if not takes],
+    }
 
 
 def api_slow(result: Mapping[str, Any]) -> bool:

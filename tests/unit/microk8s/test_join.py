@@ -117,8 +117,8 @@ def test_only_this_very_host_is_removed(mine: dict[str, Any], theirs: dict[str, 
 def test_pods_go_to_other_nodes_that_are_ready_and_take_some() -> None:
     cordoned, lost = {**node(), "schedulable": False}, {**node(), "ready": False}
     nodes = {"lab1": node(), "lab2": node(), "lab3": cordoned, "lab4": lost}
-    assert refuges(nodes, "lab1") == ["lab2"]
-    assert refuges({"lab1": node(), "lab3": cordoned}, "lab1") == []
+    assert refuges(nodes, "lab1") == {"open": ["lab2"], "closed": ["lab3"]}
+    assert refuges({"lab1": node(), "lab4": lost}, "lab1") == {"open": [], "closed": []}
 
 
 @pytest.mark.parametrize(
