@@ -29,6 +29,10 @@ options:
     description: Labels of the deployments that must have all their pods, and of these. Empty for none.
     type: str
     default: ""
+  enough:
+    description: Pods with which a deployment has enough; 0 for all that it wants.
+    type: int
+    default: 0
 author: k8s-session-balancing
 """
 
@@ -75,8 +79,11 @@ class Renewals:
         ]
 
 
-def short_of_pods(listing: Mapping[str, Any]) -> list[str]:
-    """Return the deployments that lack pods, in words, from the objects of `kubectl get deployments,pods`."""
+def short_of_pods(listing: Mapping[str, Any], enough: int = 0) -> list[str]:
+    """Return the deployments that lack pods, in words, from the objects of `kubectl get deployments,pods`.
+
+    A deployment with `enough` pods lacks none; 0 stands for all that it wants.
+    """
     objects = listing.get("items", [])
     ready = [each for each in objects if each["kind"] == "Pod" and is_ready(each)]
     reasons = []
@@ -88,7 +95,7 @@ def short_of_pods(listing: Mapping[str, Any]) -> list[str]:
             for pod in ready
         )
         wanted = deployment["spec"].get("replicas", 1)
-        if found < wanted:
+        if found < (min(wanted, enough) if enough else wanted):
             reasons.append(f"{namespace}/{name} has {found} of {wanted} pods")
     return reasons
 
@@ -112,7 +119,7 @@ def get(*arguments: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def look(renewals: Renewals, selector: str) -> list[str]:
+def look(renewals: Renewals, selector: str, enough: int) -> list[str]:
     """Look once; return what is lacking, in words."""
     leases = get("leases", "--namespace=kube-system")
     if leases is None:
@@ -121,7 +128,7 @@ def look(renewals: Renewals, selector: str) -> list[str]:
     reasons = renewals.lacking()
     if selector:
         pods = get("deployments,pods", "--all-namespaces", f"--selector={selector}")
-        reasons += ["the API server does not answer"] if pods is None else short_of_pods(pods)
+        reasons += ["the API server does not answer"] if pods is None else short_of_pods(pods, enough)
     return reasons
 
 
@@ -131,13 +138,14 @@ def main() -> None:
         argument_spec={
             "timeout": {"type": "int", "default": 600},
             "selector": {"type": "str", "default": ""},
+            "enough": {"type": "int", "default": 0},
         },
         supports_check_mode=True,
     )
     timeout: int = module.params["timeout"]
     deadline, renewals = time.monotonic() + timeout, Renewals()
     while True:
-        reasons = look(renewals, module.params["selector"])
+        reasons = look(renewals, module.params["selector"], module.params["enough"])
         if not reasons or module.check_mode:
             module.exit_json(changed=False, lacking=reasons)
         if time.monotonic() >= deadline:

@@ -60,3 +60,8 @@ def pod(name: str, *, ready: str = "True", namespace: str = "sessions", **metada
 )
 def test_pods_that_work_are_counted(objects: list[dict[str, Any]], reasons: list[str]) -> None:
     assert short_of_pods({"items": objects}) == reasons
+
+
+def test_one_pod_of_each_can_be_enough() -> None:
+    objects = [deployment("server", 5), pod("server"), deployment("queue", 1), deployment("none", 0)]
+    assert short_of_pods({"items": objects}, 1) == ["sessions/queue has 0 of 1 pods"]
