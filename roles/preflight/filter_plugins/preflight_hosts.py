@@ -150,7 +150,7 @@ def _clock_problems(seen: Mapping[str, Any], allowed: float) -> list[str]:
     """Judge a clock read between two readings of the controller's: only what lies outside them is skew."""
     ahead = seen["epoch"] - seen["clock_after"]
     behind = seen["clock_before"] - seen["epoch"]
-    skew = max(ahead, behind)
+    skew = max(ahead, behind, 0.0)
     if skew <= allowed:
         return []
     message = (
