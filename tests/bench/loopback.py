@@ -27,7 +27,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.bench.rounds import Round, build, median_rate, parse_round, table
+from tests.bench.rounds import Round, build, image_python, median_rate, parse_round, table
 from tests.render.rendering import ROOT, at, render
 
 DISPATCHER = ROOT / "files" / "dispatcher"
@@ -74,10 +74,14 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def running(arguments: list[str], output: Path, port: int) -> Iterator[int]:
+def running(
+    arguments: list[str], output: Path, port: int, environment: dict[str, str] | None = None
+) -> Iterator[int]:
     """Run a program, wait until it listens, yield its process id, and end it."""
     with output.open("wb") as log:
-        process = subprocess.Popen(arguments, stdout=log, stderr=subprocess.STDOUT, cwd=DISPATCHER)
+        process = subprocess.Popen(
+            arguments, stdout=log, stderr=subprocess.STDOUT, cwd=DISPATCHER, env=environment
+        )
     try:
         deadline = time.monotonic() + 10
         while True:
@@ -159,15 +163,17 @@ def everything(folder: Path) -> Iterator[tuple[dict[str, int], dict[str, int]]]:
 
     with contextlib.ExitStack() as stack:
 
-        def start(name: str, port: int, command: list[str]) -> int:
-            return stack.enter_context(running(command, folder / f"{name}.log", port))
+        def start(name: str, port: int, command: list[str], environment: dict[str, str] | None = None) -> int:
+            return stack.enter_context(running(command, folder / f"{name}.log", port, environment))
+
+        python, lent = image_python()
 
         for port in workers:
             start(f"worker-{port}", port, [worker, str(port), "128"])
         processes = {
             "haproxy": start("haproxy", haproxy, configured("haproxy", haproxy, haproxy_status, eager=False)),
             "haproxy eager": start("eager", eager, configured("eager", eager, eager_status, eager=True)),
-            "queue": start("queue", queue, [sys.executable, *queue_arguments(queue, queue_status, workers)]),
+            "queue": start("queue", queue, [python, *queue_arguments(queue, queue_status, workers)], lent),
         }
         time.sleep(1)  # HAProxy's first health checks
         targets = {"direct": workers[0], "haproxy": haproxy, "haproxy eager": eager, "queue": queue}

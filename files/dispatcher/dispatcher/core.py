@@ -58,6 +58,8 @@ class Scheduler(Generic[S]):
         self._unknown: OrderedDict[Pod[S], None] = OrderedDict()
         self._returned: list[S] = []  # sessions whose pod failed, the oldest first; they go before all others
         self._busy = 0
+        self.waiting_count = 0
+        """How many sessions wait."""
 
     # Sessions
 
@@ -66,19 +68,21 @@ class Scheduler(Generic[S]):
         if self._gather and self._idle and not self._busy and not self.waiting_count:
             self._gathering_until = now + self._gather
         self._order.add(session)
+        self.waiting_count += 1
 
     def give_back(self, session: S) -> None:
         """Put a session whose pod failed at the head of the queue, behind older ones of its kind."""
         bisect.insort(self._returned, session, key=lambda other: other.queued_at)
+        self.waiting_count += 1
 
     def withdraw(self, session: S) -> bool:
         """Take a session out of the queue; return whether it was waiting."""
-        if self._order.discard(session):
-            return True
         if session in self._returned:
             self._returned.remove(session)
-            return True
-        return False
+        elif not self._order.discard(session):
+            return False
+        self.waiting_count -= 1
+        return True
 
     def resized(self, session: S) -> None:
         """Note that more of a waiting session's request came and its size changed."""
@@ -87,16 +91,18 @@ class Scheduler(Generic[S]):
 
     def next_pair(self, now: float) -> tuple[S, Pod[S]] | None:
         """Bind the next session to the pod that is idle for longest; None when there is nothing to bind."""
-        if not self._idle:
+        if not self._idle or not self.waiting_count:
             return None
         if self._returned:
             session = self._returned.pop(0)
-        elif self._order and now >= self._gathering_until:
+        elif now >= self._gathering_until:
             session = self._order.take(now)
         else:
             return None
+        self.waiting_count -= 1
         pod, _ = self._idle.popitem(last=False)
-        self._set_state(pod, State.BUSY, now)
+        pod.state = State.BUSY
+        pod.since = now
         pod.session = session
         self._busy += 1
         return session, pod
@@ -192,16 +198,11 @@ class Scheduler(Generic[S]):
 
     def wake_at(self) -> float:
         """Return when something becomes possible by the passing of time alone; infinity for never."""
-        wake = self._gathering_until if self._idle and self._order else float("inf")
+        wake = self._gathering_until if self._idle and self.waiting_count else float("inf")
         for pod in self._unknown:
             if pod.endpoint.usable and pod.retry_at < wake:
                 wake = pod.retry_at
         return wake
-
-    @property
-    def waiting_count(self) -> int:
-        """How many sessions wait."""
-        return len(self._order) + len(self._returned)
 
     def waiting(self) -> Iterator[S]:
         """Iterate over the sessions that wait: those that were given back, then the others by arrival."""
@@ -250,11 +251,11 @@ class Scheduler(Generic[S]):
             pod.state = State.UNKNOWN
 
     def _make_idle(self, pod: Pod[S], now: float) -> None:
-        if pod.endpoint.usable:
-            self._set_state(pod, State.IDLE, now)
+        usable = pod.endpoint.usable
+        pod.state = State.IDLE if usable else State.UNKNOWN
+        pod.since = now
+        if usable:
             self._idle[pod] = None
-        else:
-            self._set_state(pod, State.UNKNOWN, now)
 
     def _make_unknown(self, pod: Pod[S], now: float, retry_at: float) -> None:
         self._set_state(pod, State.UNKNOWN, now)

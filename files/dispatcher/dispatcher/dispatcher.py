@@ -83,12 +83,14 @@ class Dispatcher:
         self.settling = settling = Timer(timers, settings.settle, Relay.end_input_when_complete)
         self.stalling = stalling = Timer(timers, settings.stall_limit or FOREVER, Relay.look_at_progress)
         self.taking = taking = Timer(timers, TAKEN_EVERY, Relay.break_when_taken)
+        # One set, so that the way through a pod that answers at once needs no look at timers.
+        with_pod = (limit, settling, stalling)
         self.phases: dict[Phase, tuple[Timer[Relay], ...]] = {
             Phase.SILENT: (silence,),
             Phase.WAITING: (),
-            Phase.CONNECTING: (connecting, limit),
-            Phase.RUNNING: (limit, settling),
-            Phase.REPLYING: (limit, settling, stalling),
+            Phase.CONNECTING: (connecting, *with_pod),
+            Phase.RUNNING: with_pod,
+            Phase.REPLYING: with_pod,
             Phase.FLUSHING: (stalling,),
             Phase.BREAKING: (stalling, taking),
             Phase.LINGERING: (lingering,),

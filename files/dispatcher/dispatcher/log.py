@@ -45,6 +45,8 @@ class Log:
         self._poll.register(fd, select.POLLOUT)
         self._second = 0
         self._time = ""
+        self._told_at = float("nan")
+        self._told = ""
         self.dropped = 0
         """Lines lost because nobody read them."""
 
@@ -95,8 +97,13 @@ class Log:
             print(f"dispatcher: {self.dropped} lines of the log were lost: nobody read them", file=sys.stderr)
 
     def _time_of(self, at: float | None) -> str:
+        if at == self._told_at:
+            return self._told  # what happens in one turn of the loop has one time
         when = time.time() - (0.0 if at is None else time.monotonic() - at)
         if int(when) != self._second:
             self._second = int(when)
             self._time = datetime.fromtimestamp(self._second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{self._time}.{int(when % 1 * 1000):03d}+00:00"
+        told = f"{self._time}.{int(when % 1 * 1000):03d}+00:00"
+        if at is not None:
+            self._told_at, self._told = at, told
+        return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import ipaddress
 import socket
 from collections.abc import Iterable
@@ -37,7 +38,7 @@ class Endpoint:
         """What tells this pod from any other."""
         return f"{self.address} {self.uid}"
 
-    @property
+    @functools.cached_property
     def usable(self) -> bool:
         """Whether new sessions may go there."""
         return self.ready and not self.terminating

@@ -345,27 +345,35 @@ class Relay(Session):
         hub = self._hub
         try:
             self._side = side = PodSide(self, hub.loop, hub.open_socket(pod.family))
-            side.dial(pod.sockaddr, self.request.kept, self._goes_with_its_end())
+            last = self._goes_with_its_end()
+            side.dial(pod.sockaddr, self.request.kept, last)
         except OSError as error:
             self.pod_refused(reason_of(error))
             return
         if side.established:
-            self.pod_took_connection()
+            if last:
+                side.end()
+            self.connected()
+            self._go_on(side)
         else:
             hub.connecting.start(self, hub.loop.now)
 
     def pod_took_connection(self) -> None:
-        """Go on, now that the pod has the request, or is about to."""
+        """Act on a pod that has taken the connection after a while."""
         self.connected()
         self.act(())
+        assert self._side is not None, "a pod that took the connection has one"
+        self._go_on(self._side)
+
+    def _go_on(self, side: PodSide) -> None:
+        """Pass on what comes now, or end the request: the pod has what there was of it, or is about to."""
         if self._hub.rules.stream:
             self.request.let_go()
         if self.client.paused:
             self.client.resume()
         elif self.client_ended:
-            assert self._side is not None
-            self._side.end()
-        else:
+            side.end()
+        elif not side.ending:
             self.end_input_when_complete()
 
     def pod_refused(self, reason: str) -> None:
@@ -392,7 +400,6 @@ class Relay(Session):
         """Pass a part of the reply on."""
         if self.phase is RUNNING:
             self.reply_began()
-            self.act(())
         self.reply_bytes += len(data)
         self.client.send(data, last)
         if self.client.unsent:
@@ -533,7 +540,8 @@ class Relay(Session):
             self._hold()
         elif not self.client.closed:
             self.act(self.client_served())
-            self.client.resume()
+            if self.client.paused:
+                self.client.resume()
 
     def _reset_client(self) -> None:
         self.client.reset()
