@@ -30,6 +30,13 @@ CHUNK = 64 * 1024
 CHUNKS_A_TURN = 16
 """How much of one connection is read before the others have their turn."""
 
+KERNEL_KEEPS = 8 * 1024
+"""Bytes of a request that the kernel takes beyond what is read: its memory is the container's, too. It
+counts each packet's overhead, and so takes up to twice that of what it is told."""
+KERNEL_SENDS = 16 * 1024
+"""Bytes of a reply that the kernel takes beyond what the client's kernel has room for."""
+WIDE = 1024 * 1024
+
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 END_ON_CLOSE = struct.pack("ii", 0, 0)
 
@@ -246,6 +253,12 @@ class Connection:
             # From now on the peer learns of this process's death, too.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
 
+    def widen(self) -> None:
+        """Have the kernel take more at a time: much is to come, and it is passed on as it comes."""
+        if not self.closed:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WIDE)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_WINDOW_CLAMP, WIDE)
+
     def close(self) -> None:
         """Close the socket. A client whose stream was not ended in good order gets a reset."""
         if not self.closed:
@@ -331,6 +344,15 @@ def reason_of(error: OSError) -> str:
 def unacknowledged(fd: int) -> int:
     """Return how many bytes the kernel has of a socket that its peer has not acknowledged."""
     return int.from_bytes(fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0"), "little")
+
+
+def prepare_listener(listener: socket.socket) -> None:
+    """Set what connections inherit: keepalive, a reset should this process die, the kernel's bounds."""
+    set_keepalive(listener)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_KEEPS)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_SENDS)
 
 
 def set_keepalive(connection: socket.SocketType) -> None:

@@ -11,7 +11,7 @@ import socket
 import traceback
 from collections.abc import Callable, Iterable
 
-from .connection import NONBLOCKING_STREAM, RESET_ON_CLOSE, reason_of, set_keepalive
+from .connection import NONBLOCKING_STREAM, prepare_listener, reason_of
 from .core import Scheduler
 from .counters import Counters, Limit, Outcome
 from .log import Log, number, quote
@@ -120,9 +120,7 @@ class Dispatcher:
         self._no_pods_since = self.loop.now
         self._stop_asked = False
         self._drain_until = float("inf")
-        set_keepalive(listener)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        prepare_listener(listener)
 
     def serve_status(self, listener: socket.socket) -> None:
         """Serve the status port on a listening socket that does not block."""

@@ -278,8 +278,13 @@ class Relay(Session):
             self._measure()
         elif side is not None:
             if len(request.kept) > hub.settings.request_buffer:
-                request.let_go()
+                self._pass_through()
             side.send(data)
+
+    def _pass_through(self) -> None:
+        """Keep nothing of the request from now on."""
+        self.request.let_go()
+        self.client.widen()
 
     def _measure(self) -> None:
         size = leading_number(self.request.kept)
@@ -368,7 +373,7 @@ class Relay(Session):
     def _go_on(self, side: PodSide) -> None:
         """Pass on what comes now, or end the request: the pod has what there was of it, or is about to."""
         if self._hub.rules.stream:
-            self.request.let_go()
+            self._pass_through()
         if self.client.paused:
             self.client.resume()
         elif self.client_ended:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
@@ -196,6 +197,15 @@ def test_clients_that_do_not_read_are_reset_and_memory_is_bounded(lab: Lab) -> N
     assert metrics["dispatcher_kept_reply_bytes"] == metrics["dispatcher_unread_replies"] == 0
     assert {client.fate()[1] for client in clients} == {"reset"}
     assert works(dispatcher)
+
+
+def test_unread_reply_is_kept_where_its_bound_counts_it_and_not_in_the_kernel(lab: Lab) -> None:
+    worker = lab.worker("--reply-bytes", "400000")
+    dispatcher = lab.dispatcher([worker])
+    client = Client(dispatcher.address, "0\n", receives=4096)
+    eventually(lambda: dispatcher.metrics()["dispatcher_kept_reply_bytes"] > 300_000, "it is kept")
+    received, fate = client.fate()
+    assert (len(received), fate) == (400_000 + len("worker"), "end")
 
 
 def test_slow_client_that_reads_on_is_no_stalled_one(lab: Lab) -> None:
@@ -522,3 +532,15 @@ while True:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 """
+
+
+def test_kernel_takes_little_of_a_request_that_waits(lab: Lab) -> None:
+    dispatcher = lab.dispatcher(f"--pods=127.0.0.1:{free_port()}")
+    with Client(dispatcher.address).socket as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        client.settimeout(1)
+        taken = 0
+        with contextlib.suppress(TimeoutError):
+            while taken < 1_000_000:
+                taken += client.send(b"7" * 4096)
+    assert taken < 16_384 + 40_000  # its memory is the container's, too
