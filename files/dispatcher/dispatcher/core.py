@@ -169,11 +169,10 @@ class Scheduler(Generic[S]):
     def probing(self, pod: Pod[S], now: float) -> bool:
         """Note that a pod was left and is being probed already; return whether the answer is wanted."""
         self._unbind(pod)
-        if not (pod.member and pod.endpoint.usable):
-            self._rest(pod)
-            return False
-        self._set_state(pod, State.PROBING, now)
-        return True
+        wanted = pod.member and pod.endpoint.usable
+        # One that gets ready later is probed then.
+        self._set_state(pod, State.PROBING if wanted else State.UNKNOWN, now)
+        return wanted
 
     def answered(self, pod: Pod[S], now: float) -> None:
         """Note that a pod answered its probe: it is idle."""

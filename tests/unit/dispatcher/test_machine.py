@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from dispatcher.dispatcher import Dispatcher
 from dispatcher.log import Log
-from dispatcher.members import Endpoint
+from dispatcher.members import Endpoint, State
 from dispatcher.session import Phase
 from dispatcher.settings import EmptyReply, Mode, OrderName, Settings
 from hypothesis import HealthCheck, settings
@@ -329,6 +329,8 @@ class Machine(RuleBasedStateMachine):
 
     def nothing_waits_beside_an_idle_pod(self) -> None:
         scheduler = self.dispatcher.scheduler
+        for pod in scheduler.pods():
+            assert (pod.state is State.BUSY) == (pod.session is not None)
         if scheduler.waiting_count and not scheduler.wake_at() <= self.world.now + self.settings.gather:
             assert not scheduler._idle, "a session waits beside an idle pod"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -174,9 +174,12 @@ class Machine(RuleBasedStateMachine):
     """Clients come and go, pods come, go, die, and answer, time passes: in any order."""
 
     @initialize(
-        order=st.sampled_from(sorted(ORDERS)), gather=st.sampled_from([0.0, 0.05]), probe=st.booleans()
+        order=st.sampled_from(sorted(ORDERS)),
+        gather=st.sampled_from([0.0, 0.05]),
+        probe=st.booleans(),
+        pods=st.integers(0, 3),
     )
-    def begin(self, order: str, gather: float, probe: bool) -> None:
+    def begin(self, order: str, gather: float, probe: bool, pods: int) -> None:
         made: Order[Session] = ORDERS[order]()
         self.fifo = order == "fifo" and not gather
         self.gather = gather
@@ -187,6 +190,8 @@ class Machine(RuleBasedStateMachine):
         self.returned: list[Session] = []
         self.running: list[tuple[Session, Pod[Session]]] = []
         self.probing: list[Pod[Session]] = []
+        idle_pods(self.scheduler, pods, self.now)
+        self.members.update((number, endpoint(number)) for number in range(pods))
 
     def settle(self) -> None:
         """Do what the loop does after each event."""
@@ -242,6 +247,13 @@ class Machine(RuleBasedStateMachine):
         self.publish()
 
     @precondition(lambda self: self.members)
+    @rule(data=st.data(), ready=st.booleans())
+    def readiness_changes(self, data: st.DataObject, ready: bool) -> None:
+        number = data.draw(st.sampled_from(sorted(self.members)))
+        self.members[number] = replace(self.members[number], ready=ready)
+        self.publish()
+
+    @precondition(lambda self: self.members)
     @rule(data=st.data())
     def member_gone(self, data: st.DataObject) -> None:
         del self.members[data.draw(st.sampled_from(sorted(self.members)))]
@@ -265,6 +277,17 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def die(self, data: st.DataObject) -> None:
         self.lose(*data.draw(st.sampled_from(self.running)))
+        self.settle()
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), probed=st.booleans())
+    def client_leaves_a_pod(self, data: st.DataObject, probed: bool) -> None:
+        session, pod = data.draw(st.sampled_from(self.running))
+        self.running.remove((session, pod))
+        if not probed:
+            self.scheduler.doubted(pod, self.now)
+        elif self.scheduler.probing(pod, self.now):
+            self.probing.append(pod)
         self.settle()
 
     def lose(self, session: Session, pod: Pod[Session]) -> None:
@@ -291,6 +314,12 @@ class Machine(RuleBasedStateMachine):
             assert self.scheduler.waiting_count == len(self.waiting) + len(self.returned)
             assert self.scheduler.busy_count == len(self.running)
             assert all(pod.session is session for session, pod in self.running)
+
+    @invariant()
+    def pod_is_busy_as_long_as_it_has_a_session(self) -> None:
+        if hasattr(self, "scheduler"):
+            for pod in self.scheduler.pods():
+                assert (pod.state is State.BUSY) == (pod.session is not None)
 
     @invariant()
     def no_idle_pod_while_a_session_waits(self) -> None:
