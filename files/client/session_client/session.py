@@ -42,7 +42,7 @@ _PASSING = re.compile(
 )
 """What the queue says when it ends, is full, has had no pods, or has lost the pods it gave the session to."""
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_RESET_ON_CLOSE, _END_ON_CLOSE = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 _RETRANSMITS, _PROBES, _LAST_ACK_RECEIVED = 2, 3, 56
 """Where they stand in the kernel's struct tcp_info; the last one is in milliseconds."""
 _TCP_INFO_BYTES = 60
@@ -226,6 +226,7 @@ class Conversation:
             raise SessionError(
                 f"the reply does not end with '{_shown(self._manner.reply_end)}' (--reply-end)"
             )
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _END_ON_CLOSE)
         self._end()
 
     def _fail(self, error: SessionError | OSError) -> None:
@@ -237,8 +238,6 @@ class Conversation:
                 pass
         self.attempt.error = str(error) if isinstance(error, SessionError) else self._describe(error)
         self.attempt.lasting = isinstance(error, SessionError) and error.lasting
-        # With a reset the queue learns that nobody waits any more, and so does the pod.
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._end()
         return None
 
@@ -303,6 +302,9 @@ def _dial(endpoint: Endpoint, *, bounded: bool) -> socket.socket:
         connection.setsockopt(
             socket.SOL_SOCKET, socket.SO_OOBINLINE, 1
         )  # or a byte of the reply would be lost
+        # With a reset the queue learns that nobody waits any more, and so does the pod: when the session
+        # fails, and when this process is killed. Only a whole reply switches it off.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL)

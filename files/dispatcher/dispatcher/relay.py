@@ -264,12 +264,9 @@ class Relay(Session):
             return
         hub = self._hub
         side = self._side
-        if phase is RUNNING or phase is REPLYING:
-            assert side is not None, "a session that runs has a pod"
-            if side.ending:
-                if phase is RUNNING and not side.deaf and data.strip():
-                    self.act(self.overrun())
-                return
+        if side is not None and side.ending and not side.deaf and phase is RUNNING and data.strip():
+            self.act(self.overrun())
+            return
         request = self.request
         request.add(data, hub.loop.now)
         if phase is SILENT:
@@ -279,7 +276,8 @@ class Relay(Session):
         elif side is not None:
             if len(request.kept) > hub.settings.request_buffer:
                 self._pass_through()
-            side.send(data)
+            if not side.ending:  # else it is for another pod, should this one fail
+                side.send(data)
 
     def _pass_through(self) -> None:
         """Keep nothing of the request from now on."""

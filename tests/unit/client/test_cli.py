@@ -266,6 +266,19 @@ def test_the_first_interrupt_lets_end_what_is_in_pods(
     assert len([each for each in dispatching.sessions(8) if each["outcome"] == "done"]) == 6
 
 
+def test_client_that_is_killed_resets_its_sessions(start_client: Start, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as pod:
+        pod.settimeout(20)
+        address = f"127.0.0.1:{pod.getsockname()[1]}"
+        process = start_client("run", "--address", address, "--results", tmp_path, "--sizes", "5")
+        with pod.accept()[0] as session:
+            session.settimeout(20)
+            assert session.recv(100) == b"5"
+            process.kill()
+            with pytest.raises(ConnectionResetError):
+                session.recv(100)
+
+
 STARTS_ANOTHER = "import subprocess, sys; subprocess.Popen([sys.executable, *sys.argv[1:]]).wait()"
 
 

@@ -28,6 +28,7 @@ from tests.unit.dispatcher.harness import (
 )
 from tests.unit.dispatcher.test_faults import deaf_pod  # noqa: F401 - a fixture
 from tests.unit.dispatcher.test_members import api, follow  # noqa: F401 - a fixture
+from tests.unit.dispatcher.worker import RESET
 
 BIG = "12000000"
 """Bytes of a reply that no kernel keeps for a client that does not read."""
@@ -279,6 +280,22 @@ def test_pod_is_not_held_by_a_client_that_sends_a_byte_and_stays(lab: Lab) -> No
     staying = [Client(dispatcher.address, "1") for _ in range(3)]
     assert ask(dispatcher.address, "job\n") == "4 bytes"
     assert [client.reply() for client in staying] == ["1 bytes"] * 3
+
+
+def test_blanks_behind_a_request_go_to_the_next_pod_as_well(lab: Lab) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as pod:
+        pod.settimeout(PATIENCE)
+        dispatcher = lab.dispatcher(f"--pods=127.0.0.1:{pod.getsockname()[1]}", "--no-probe")
+        client = Client(dispatcher.address, "3\n")
+        with pod.accept()[0] as first, first.makefile("rb") as request:
+            assert request.read() == b"3\n"
+            client.socket.sendall(b"\n")
+            time.sleep(0.3)
+            first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        with pod.accept()[0] as second, second.makefile("rb") as request:
+            assert request.read() == b"3\n\n"
+            second.sendall(b"good")
+        assert client.reply() == "good"
 
 
 def test_more_of_a_request_than_the_pod_was_told_is_a_failure_and_no_wrong_answer(lab: Lab) -> None:

@@ -13,7 +13,7 @@ from unittest.mock import patch
 from dispatcher.dispatcher import Dispatcher
 from dispatcher.log import Log
 from dispatcher.members import Endpoint, State
-from dispatcher.session import Phase
+from dispatcher.session import WITH_POD, Phase
 from dispatcher.settings import EmptyReply, Mode, OrderName, Settings
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -68,8 +68,11 @@ class Machine(RuleBasedStateMachine):
         probe=st.sampled_from([True, True, False]),
         session_limit=st.sampled_from([0.0, 0.0, 30.0]),
         max_waiting=st.sampled_from([3, 1000]),
+        pods=st.integers(0, 3),
     )
-    def begin(self, mode: Mode, order: OrderName, empty: EmptyReply, probe: bool, **others: Any) -> None:
+    def begin(
+        self, mode: Mode, order: OrderName, empty: EmptyReply, probe: bool, pods: int, **others: Any
+    ) -> None:
         if mode is Mode.STREAM:
             order = OrderName.FIFO
         self.settings = Settings(
@@ -102,6 +105,8 @@ class Machine(RuleBasedStateMachine):
         self.listed: dict[int, Endpoint] = {}
         self.uids = 0
         self.settle()
+        for number in range(pods):
+            self.pod_appears(number, True)
 
     def settle(self) -> None:
         """Let the dispatcher and the servers do what they can without time passing."""
@@ -298,6 +303,7 @@ class Machine(RuleBasedStateMachine):
             self.no_timer_outlives_its_phase()
             self.every_client_is_counted_once()
             self.bounds_hold()
+            self.every_pod_is_what_it_is_said_to_be()
             self.nothing_waits_beside_an_idle_pod()
 
     def nothing_crashed(self) -> None:
@@ -327,10 +333,19 @@ class Machine(RuleBasedStateMachine):
             if relay.phase <= Phase.CONNECTING:
                 assert len(relay.request.kept) <= self.settings.request_buffer
 
+    def every_pod_is_what_it_is_said_to_be(self) -> None:
+        """None is given up for ever: whoever has it will give it back."""
+        for pod in self.dispatcher.scheduler.pods():
+            relay = pod.session
+            assert (pod.state is State.BUSY) == (relay is not None)
+            assert pod.state is not State.PROBING or pod in self.dispatcher._probes
+            if relay is not None and pod not in self.dispatcher._orphans:
+                assert relay in self.dispatcher._sessions
+                assert relay.pod is pod
+                assert relay.phase in WITH_POD
+
     def nothing_waits_beside_an_idle_pod(self) -> None:
         scheduler = self.dispatcher.scheduler
-        for pod in scheduler.pods():
-            assert (pod.state is State.BUSY) == (pod.session is not None)
         if scheduler.waiting_count and not scheduler.wake_at() <= self.world.now + self.settings.gather:
             assert not scheduler._idle, "a session waits beside an idle pod"
 
