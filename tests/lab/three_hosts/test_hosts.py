@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import subprocess
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes.client import ApiException, DiscoveryV1Api  # type: ignore[import-untyped]
+from kubernetes.config import new_client_from_config  # type: ignore[import-untyped]
+from urllib3.exceptions import HTTPError
 
 from tests.lab.cluster import (
     GONE_SECONDS,
@@ -25,7 +32,7 @@ from tests.lab.cluster import (
     wait_for,
 )
 from tests.lab.harness import SHORT_RUN, Outcome
-from tests.lab.plain_client import Burst, failures, wait_until_open
+from tests.lab.plain_client import Burst, Stream, failures, wait_until_open
 
 NODES = THREE_HOSTS.nodes
 
@@ -106,9 +113,9 @@ def test_pods_see_each_others_own_addresses(joined: Outcome) -> None:
     assert own.rpartition(".")[0] != where.rpartition(".")[0]  # a subnet a node
 
 
-def ready_endpoints() -> set[str]:
-    """The pods that the server's service gives sessions to."""
-    of_server = "-l kubernetes.io/service-name=singlethread"
+def ready_endpoints(service: str = "singlethread") -> set[str]:
+    """The pods that a service gives sessions to."""
+    of_server = f"-l kubernetes.io/service-name={service}"
     slices = json.loads(THREE_HOSTS.kubectl(f"get endpointslices {of_server} -o json"))["items"]
     endpoints = [endpoint for each in slices for endpoint in each["endpoints"] or []]
     return {endpoint["targetRef"]["name"] for endpoint in endpoints if endpoint["conditions"]["ready"]}
@@ -149,6 +156,33 @@ def newer_snap(tmp_path: Path) -> list[dict[str, Any]]:
     return files
 
 
+@contextmanager
+def podless() -> Iterator[list[str]]:
+    """When no pod could have taken a session, as far as the API server said so.
+
+    It is asked from here: snapd exchanges no snap while one of its commands runs.
+    """
+    ending, moments = threading.Event(), list[str]()
+    slices = DiscoveryV1Api(new_client_from_config(str(THREE_HOSTS.kubeconfig)))
+
+    def look() -> None:
+        while not ending.wait(1):
+            with suppress(HTTPError, ApiException):  # it restarts, too
+                found = slices.list_namespaced_endpoint_slice(
+                    "sessions", label_selector="kubernetes.io/service-name=singlethread", _request_timeout=5
+                )
+                if not any(each.conditions.ready for item in found.items for each in item.endpoints or []):
+                    moments.append(time.strftime("%X"))
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    try:
+        yield moments
+    finally:
+        ending.set()
+        looker.join()
+
+
 def test_an_upgrade_takes_one_node_after_the_other(joined: Outcome, newer_snap: list[dict[str, Any]]) -> None:
     def revision(node: str) -> str:
         return on(node, "snap list microk8s | tail -n 1").stdout.split()[2]
@@ -156,8 +190,34 @@ def test_an_upgrade_takes_one_node_after_the_other(joined: Outcome, newer_snap: 
     upgraded = NODES[:2]
     before = {node: revision(node) for node in NODES}
     arguments = ("-e", json.dumps({"microk8s_files": newer_snap}), "--limit", ",".join(upgraded))
-    done = THREE_HOSTS.playbook("playbooks/upgrade.yml", *arguments)
+    watching = subprocess.Popen(
+        [
+            "docker",
+            "exec",
+            NODES[0],
+            "timeout",
+            "90",
+            "/snap/bin/microk8s",
+            "kubectl",
+            "get",
+            "pods",
+            "--watch",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    # The node of the sessions is none of these; what is behind it is on all of them.
+    stream = Stream((address(NODES[2]), THREE_HOSTS.node_port("session-queue")))
+    with stream.running(), podless() as moments:
+        done = THREE_HOSTS.playbook("playbooks/upgrade.yml", *arguments)
+    assert watching.wait(0) != 0  # it was ended by its time limit, and waited for
     assert done.returncode == 0
+    said = " ".join(done.output.split())  # Ansible breaks lines
+    assert "They are waited for" in said
+    assert "kubectl get pods --watch" in said
+    assert stream.lost == []
+    assert stream.done > 30
+    assert moments == []
     assert {node for node in NODES if revision(node) != before[node]} == set(upgraded)
     assert THREE_HOSTS.kubectl("get nodes -o jsonpath='{.items[*].spec.unschedulable}'") == ""
     assert all(THREE_HOSTS.is_ready(node) for node in NODES)
@@ -167,7 +227,17 @@ def test_an_upgrade_takes_one_node_after_the_other(joined: Outcome, newer_snap: 
 
 def test_a_host_leaves_and_its_pods_go_on_elsewhere(joined: Outcome) -> None:
     arguments = ("-e", "confirm=true", "--limit", NODES[2])
+    if NODES[2] not in THREE_HOSTS.pods_by_node():
+        THREE_HOSTS.kubectl("rollout restart deployment singlethread")
+        THREE_HOSTS.kubectl("rollout status deployment singlethread --timeout=180s")
+    assert THREE_HOSTS.pods_by_node()[NODES[2]]
+    # Longer than it takes until the node's turn to end its pods has come.
+    sessions = Burst((address(NODES[0]), THREE_HOSTS.node_port("session-queue")), [75.0] * PODS).open()
     assert THREE_HOSTS.playbook("playbooks/reset.yml", *arguments).returncode == 0
+    ended = sessions.finish(120)
+    assert failures(ended) == []
+    # None was begun again elsewhere, which the queue would do.
+    assert max(session.ended - session.sent for session in ended) < 75 + 15
     assert THREE_HOSTS.kubectl("get nodes -o name").split() == [f"node/{node}" for node in NODES[:2]]
     assert on(NODES[2], "test -e /snap/bin/microk8s").returncode != 0
     THREE_HOSTS.kubectl("rollout status deployment singlethread --timeout=120s")
