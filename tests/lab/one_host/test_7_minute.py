@@ -16,7 +16,7 @@ def test_dns_is_not_enabled_again_while_its_pod_is_not_there(
 ) -> None:
     assert on_node("systemctl restart snap.microk8s.daemon-kubelite").returncode == 0
     # Its minute is made longer than a playbook takes to get here.
-    longer = json.dumps({"spec": {"leaseDurationSeconds": 200}})
+    longer = json.dumps({"spec": {"leaseDurationSeconds": 120}})
     wait_for(lambda: on_node(f"{LEASE} '{longer}'").returncode == 0, "the API server answers")
     gone = on_node(f"{MICROK8S} kubectl -n kube-system delete pod -l k8s-app=kube-dns")
     assert gone.returncode == 0
