@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 REFERENCE = [2, 3, 5, 1, 10, 3, 7, 15, 3, 1, 8, 3, 5, 4]
@@ -54,6 +55,60 @@ class Burst:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         return self.sessions
+
+
+@dataclass
+class Stream:
+    """Sessions, one every `gap` seconds while something happens; each is tried again for `limit` seconds."""
+
+    address: tuple[str, int]
+    size: float = 0.5
+    gap: float = 1.0
+    limit: float = 30.0
+    done: int = 0
+    lost: list[str] = field(default_factory=list)
+    """What was heard last by those that nobody has answered in that time."""
+    _ending: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    @contextmanager
+    def running(self) -> Iterator[Stream]:
+        """Open sessions until the end of the block, and wait for the last one."""
+        opener = threading.Thread(target=self._open, daemon=True)
+        opener.start()
+        self._threads.append(opener)
+        try:
+            yield self
+        finally:
+            self._ending.set()
+            for thread in self._threads:  # the first adds the others
+                thread.join(3 * self.limit)
+
+    def _open(self) -> None:
+        while not self._ending.wait(self.gap):
+            thread = threading.Thread(target=self._try, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def _try(self) -> None:
+        deadline = time.monotonic() + self.limit
+        while True:
+            session = Session(self.size)
+            try:
+                connection = socket.create_connection(self.address, timeout=5)
+                connection.settimeout(self.limit)
+                connection.sendall(f"{self.size}".encode())
+            except OSError as error:
+                session.error = str(error)
+            else:
+                _read(connection, session)
+            if not failures([session]):
+                self.done += 1
+                return
+            if time.monotonic() > deadline:
+                self.lost.append(f"{time.strftime('%X')}: {session.error or session.reply or 'nothing'}")
+                return
+            time.sleep(0.5)
 
 
 def distinct(sizes: list[float]) -> list[float]:

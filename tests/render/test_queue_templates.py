@@ -84,7 +84,9 @@ def test_there_are_never_two_queues() -> None:
 
 @pytest.mark.parametrize("grace", [0, 0.5, 3600])
 def test_the_dispatcher_ends_before_it_is_killed(grace: float) -> None:
-    assert at(deployment(grace_seconds=grace), f"{POD}.terminationGracePeriodSeconds") > grace
+    manifest = deployment(grace_seconds=grace)
+    takes_clients = at(manifest, f"{CONTAINER}.lifecycle.preStop.sleep.seconds")
+    assert at(manifest, f"{POD}.terminationGracePeriodSeconds") > grace + takes_clients
 
 
 def test_the_image_is_never_asked_of_a_registry() -> None:

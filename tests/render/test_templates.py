@@ -101,6 +101,15 @@ def test_a_rollout_stops_no_pod_only_if_it_is_the_only_one_and_its_successor_has
     assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == may_stop
 
 
+@pytest.mark.parametrize(("replicas", "kept"), [(5, 1), (2, 1), (1, 0)])
+def test_a_drained_node_leaves_a_pod_that_could_take_a_session(replicas: int, kept: int) -> None:
+    room = {"replicas": replicas, "spare": True}
+    budget = render("disruption-budget.yml.j2", session_manifests_room=room, session_server_name="primes")
+    assert at(budget, "spec.minAvailable") == kept
+    pods = at(render("deployment.yml.j2", session_server_name="primes"), "spec.template.metadata.labels")
+    assert at(budget, "spec.selector.matchLabels").items() <= pods.items()
+
+
 @pytest.mark.parametrize(
     ("settings", "cores"),
     [

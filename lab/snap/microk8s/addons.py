@@ -103,11 +103,12 @@ def enable(paths: Paths, name: str, arguments: Sequence[str] = ()) -> None:
     addon = _found(name)
     servers = nameservers(arguments)
     with lock(paths):
-        if _is_deployed(paths):
+        # By its pods, as MicroK8s: while these are not there, what is deployed is deployed again.
+        if addon.name in enabled_names(paths):
             print(f"Addon {REPOSITORY}/{addon.name} is already enabled")
             return
         print("Enabling DNS", flush=True)
-        # First, because from the deployment on the addon counts as enabled, also when this is interrupted.
+        # First, because from its first pod on the addon counts as enabled, also when this is interrupted.
         changed = set_arguments(
             paths.args / "kubelet", {"--cluster-dns": DNS_ADDRESS, "--cluster-domain": "cluster.local"}
         )

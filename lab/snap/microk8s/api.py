@@ -9,6 +9,7 @@ import urllib.request
 from http.client import HTTPResponse
 from typing import Any
 
+from microk8s import membership
 from microk8s.paths import API_PORT, Paths
 
 REQUEST_SECONDS = 5.0
@@ -39,7 +40,7 @@ def wait_for_nodes(paths: Paths, version: str) -> None:
 
 
 def _open(paths: Paths, path: str, seconds: float) -> HTTPResponse:
-    context = ssl.create_default_context(cafile=str(paths.certificates / "ca.crt"))
+    context = ssl.create_default_context(cafile=str(membership.cluster_authority(paths)))
     certificate = paths.certificates / "kubelet-client.crt"
     context.load_cert_chain(certificate, certificate.with_suffix(".key"))
     url = f"https://127.0.0.1:{API_PORT}{path}"

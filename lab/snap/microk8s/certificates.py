@@ -189,8 +189,11 @@ def _openssl(*words: str, stdin: str = "") -> str:
     return done.stdout
 
 
-def kubeconfig(folder: Path, client: Client) -> str:
-    """Return a kubeconfig file for a client of the API on this host, with its certificate inside."""
+def kubeconfig(folder: Path, client: Client, *, authority: str = "ca") -> str:
+    """Return a kubeconfig file for a client of the API at this host's port, with its certificate inside.
+
+    ``authority`` is the stem of the certificate that the API's is checked by.
+    """
 
     def encoded(name: str) -> str:
         return base64.b64encode((folder / name).read_bytes()).decode()
@@ -199,7 +202,7 @@ def kubeconfig(folder: Path, client: Client) -> str:
 apiVersion: v1
 clusters:
 - cluster:
-    certificate-authority-data: {encoded("ca.crt")}
+    certificate-authority-data: {encoded(f"{authority}.crt")}
     server: https://127.0.0.1:{API_PORT}
   name: microk8s-cluster
 contexts:

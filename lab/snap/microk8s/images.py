@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +12,8 @@ from pathlib import Path
 from microk8s.paths import Paths
 
 POLL_SECONDS = 0.2
+# The kubelet of containerd 1.7 and later keeps what bears it, whatever the disk's pressure.
+PINNED = "io.cri-containerd.pinned=pinned"
 
 
 def ctr_command(paths: Paths, words: Sequence[str]) -> list[str]:
@@ -40,6 +44,31 @@ def import_archive(paths: Paths, archive: Path) -> None:
     )
     if done.returncode != 0:
         raise RuntimeError(f"{archive} cannot be imported: {done.stderr.strip()}")
+    for name in names_in(archive):
+        subprocess.run(
+            ctr_command(paths, ["images", "label", name, PINNED]), capture_output=True, check=False
+        )
+
+
+def names_in(archive: Path) -> list[str]:
+    """Return the names of the images in an archive of Docker's kind, none for another."""
+    try:
+        with tarfile.open(archive) as content:
+            listing = content.extractfile("manifest.json")
+            return [tag for image in json.load(listing) for tag in image["RepoTags"]] if listing else []
+    except (OSError, ValueError, LookupError, TypeError, tarfile.TarError):
+        return []
+
+
+def missing_archives(paths: Paths) -> list[Path]:
+    """Return the archives of which containerd lacks an image; none where it does not answer."""
+    listed = subprocess.run(
+        ctr_command(paths, ["images", "ls", "-q"]), capture_output=True, text=True, check=False
+    )
+    if listed.returncode != 0:
+        return []
+    there = set(listed.stdout.split())
+    return [archive for archive in bundled_archives(paths) if set(names_in(archive)) - there]
 
 
 def bundled_archives(paths: Paths) -> list[Path]:

@@ -77,12 +77,14 @@ def own_fingerprint(paths: Paths) -> str:
     return fingerprint(ssl.PEM_cert_to_DER_cert(text))[:FINGERPRINT_DIGITS]
 
 
-def request_admission(paths: Paths, invitation: Invitation, node: str) -> dict[str, Any]:
-    """Ask the cluster agent of an invitation to admit this node as a worker. Raises JoinError."""
+def request_admission(
+    paths: Paths, invitation: Invitation, node: str, *, worker: bool = True
+) -> dict[str, Any]:
+    """Ask the cluster agent of an invitation to admit this node. Raises JoinError."""
     requests = {
         client.config: certificates.request(paths.certificates, client.file, client.subject)
         for client in certificates.clients(node)
-        if client.config in membership.WORKER_CLIENTS
+        if worker and client.config in membership.WORKER_CLIENTS
     }
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # the fingerprint is the proof
@@ -94,7 +96,7 @@ def request_admission(paths: Paths, invitation: Invitation, node: str) -> dict[s
             raise JoinError(
                 f"Connection failed. {where[0]}:{where[1]} has not the certificate of the invitation.", 4
             )
-        body = {"token": invitation.token, "hostname": node, "worker": True, "requests": requests}
+        body = {"token": invitation.token, "hostname": node, "worker": worker, "requests": requests}
         connection.request("POST", JOIN_PATH, json.dumps(body), {"Content-Type": "application/json"})
         answer = connection.getresponse()
         content: dict[str, Any] = json.load(answer)
@@ -120,12 +122,16 @@ def admit(paths: Paths, body: Mapping[str, Any], remote: str, local: str) -> dic
     node = str(body.get("hostname", ""))
     if not tokens.use(paths, str(body.get("token", ""))):
         raise RefusedError("Invalid token", 500)
-    if not body.get("worker"):
-        raise RefusedError("This lab's store has one member: join with --worker", 501)
     if node == socket.gethostname().lower():
         raise RefusedError(f"The joining node has the same hostname ({node}) as this one", 400)
     if remote not in _resolve(node):
         raise RefusedError(f"The hostname ({node}) is not resolved to its address ({remote})", 400)
+    if not body.get("worker"):
+        folder = paths.certificates
+        return {
+            "ca": (folder / "ca.crt").read_text("ascii"),
+            "ca_key": (folder / "ca.key").read_text("ascii"),
+        }
     wanted = {c.config: c for c in certificates.clients(node) if c.config in membership.WORKER_CLIENTS}
     requests = body.get("requests", {})
     if not isinstance(requests, dict) or requests.keys() != wanted.keys():

@@ -33,45 +33,89 @@ def joining_lock(paths: Paths) -> Path:
     return paths.locks / "join-in-progress"
 
 
-def become_worker(paths: Paths, node: str, admission: Mapping[str, Any]) -> None:
-    """Turn the node into a worker of the cluster that has admitted it; everything of its own cluster is lost.
+def cluster_authority(paths: Paths) -> Path:
+    """Return the certificate of the authority that the cluster's API is checked by: a worker has two."""
+    return remote_authority(paths) if services.is_worker(paths) else paths.certificates / "ca.crt"
 
-    The lock comes first: a node that is interrupted here counts as a worker, which ``leave`` mends.
+
+def remote_authority(paths: Paths) -> Path:
+    """Return where a worker has the authority of the cluster that it joined; its own stays in ``ca.crt``."""
+    return paths.certificates / "ca.remote.crt"
+
+
+def become_worker(paths: Paths, node: str, admission: Mapping[str, Any]) -> None:
+    """Turn the node into a worker of the cluster that has admitted it.
+
+    In MicroK8s' order: credentials, the lock that makes a worker of the node, its services, which takes
+    seconds, and last the lock without which ``leave`` refuses. What is cut before the first lock no command
+    mends.
     """
+    prepare_worker(paths, node, admission)
     services.clustered_lock(paths).touch(mode=0o664)
     for name in ("network-policy", "kubelite", "etcd", "apiserver-kicker"):
         services.stop(name)
     _forget_pods(paths)
-    shutil.rmtree(paths.common / "var" / "run" / "etcd", ignore_errors=True)
-    _forget_identity(
-        paths, [f"{c.file}.key" for c in certificates.clients(node) if c.config in WORKER_CLIENTS]
-    )
-    write_whole(paths.certificates / "ca.crt", admission["ca"])
+    for name in ("apiserver-proxy", "kubelite", "network-policy"):
+        services.start(name)
+    services.no_reissue_lock(paths).touch(mode=0o664)
+
+
+def prepare_worker(paths: Paths, node: str, admission: Mapping[str, Any]) -> None:
+    """Write what a worker has beside what is its own."""
+    write_whole(remote_authority(paths), admission["ca"])
     for client in certificates.clients(node):
         if client.config in WORKER_CLIENTS:
             certificate = admission["certificates"][client.config]
             write_whole(paths.certificates / f"{client.file}.crt", certificate)
-            config = certificates.kubeconfig(paths.certificates, client)
+            config = certificates.kubeconfig(paths.certificates, client, authority="ca.remote")
             write_whole(paths.credentials / f"{client.config}.config", config)
-    write_endpoints(paths, admission["api_servers"])
     given = admission["kubelet_arguments"]
     set_arguments(
         paths.args / "kubelet",
-        {"--node-labels": WORKER_LABELS, **{name: given.get(name) for name in SHARED_KUBELET_ARGUMENTS}},
+        {
+            "--client-ca-file": "${SNAP_DATA}/certs/ca.remote.crt",
+            "--node-labels": WORKER_LABELS,
+            **{name: given.get(name) for name in SHARED_KUBELET_ARGUMENTS},
+        },
     )
-    for name in ("apiserver-proxy", "kubelite", "network-policy"):
-        services.start(name)
+    write_endpoints(paths, admission["api_servers"])
+
+
+def take_authority(paths: Paths, node: str, admission: Mapping[str, Any]) -> None:
+    """Do the first half of a control plane's join: the cluster's authority in place of the node's own.
+
+    The API's certificate is made anew in the other half, so until then it is of the old authority.
+    """
+    write_whole(paths.certificates / "ca.crt", admission["ca"])
+    write_whole(paths.certificates / "ca.key", admission["ca_key"])
+    for client in certificates.clients(node):
+        config = certificates.kubeconfig(paths.certificates, client)
+        write_whole(paths.credentials / f"{client.config}.config", config)
 
 
 def become_control_plane(paths: Paths, node: str) -> None:
-    """Make a worker an empty cluster of its own again, without addons."""
-    for name in ("network-policy", "kubelite", "apiserver-proxy"):
+    """Make a worker an empty cluster of its own again, without addons, under the authority that it had."""
+    services.stop("apiserver-proxy")
+    remote_authority(paths).unlink(missing_ok=True)
+    for name in ("network-policy", "kubelite"):
         services.stop(name)
     _forget_pods(paths)
-    _forget_identity(paths, [])
+    shutil.rmtree(paths.common / "var" / "run" / "etcd", ignore_errors=True)
+    for client in certificates.clients(node):
+        if client.config in WORKER_CLIENTS:
+            for suffix in (".key", ".crt"):
+                (paths.certificates / client.file).with_suffix(suffix).unlink(missing_ok=True)
     endpoints_file(paths).unlink(missing_ok=True)
     certificates.create_all(paths, node, host_addresses())
-    set_arguments(paths.args / "kubelet", {"--node-labels": OWN_LABELS, "--cluster-dns": None})
+    set_arguments(
+        paths.args / "kubelet",
+        {
+            "--client-ca-file": "${SNAP_DATA}/certs/ca.crt",
+            "--node-labels": OWN_LABELS,
+            "--cluster-dns": None,
+        },
+    )
+    services.no_reissue_lock(paths).unlink(missing_ok=True)
     services.clustered_lock(paths).unlink(missing_ok=True)
     for name in ("etcd", "kubelite", "network-policy", "apiserver-kicker"):
         services.start(name)
@@ -86,16 +130,6 @@ def _forget_pods(paths: Paths) -> None:
     network.config_file(paths).unlink(missing_ok=True)
     shutil.rmtree(paths.common / "var" / "lib" / "kubelet", ignore_errors=True)
     (paths.common / "var" / "lib" / "kubelet").mkdir(parents=True)
-
-
-def _forget_identity(paths: Paths, kept_keys: Sequence[str]) -> None:
-    """Remove authorities, keys, certificates and credentials, but for what the cluster agent serves with."""
-    for path in paths.certificates.iterdir():
-        # Without csr.conf the next certificate of the API is made anew.
-        if path.name not in {"server.crt", "server.key", "csr.conf.template", *kept_keys}:
-            path.unlink()
-    for config in paths.credentials.glob("*.config"):
-        config.unlink()
 
 
 def endpoints_file(paths: Paths) -> Path:

@@ -58,12 +58,28 @@ def snapd_busy(changes: str) -> list[str]:
 
 
 def snap_refused(result: Mapping[str, Any]) -> bool:
-    """Say whether a snap command failed only because another change was in progress, so that a retry helps.
+    """Say whether a snap command failed only because something else was in progress, so that a retry helps.
 
-    snapd answers exit status 10 (since 2.3x) and "... has ... change in progress".
+    snapd answers exit status 10 (since 2.3x) and "... has ... change in progress". It also exchanges no snap
+    while somebody runs one of its commands: 'snap "microk8s" has running apps (microk8s), pids: 4711'.
     """
     text = f"{result.get('stderr', '')} {result.get('msg', '')}"
-    return result.get("rc") == 10 or "change in progress" in text or "too early for operation" in text
+    passing = ("change in progress", "too early for operation", "has running apps")
+    return result.get("rc") == 10 or any(sign in text for sign in passing)
+
+
+def commands(processes: str) -> list[str]:
+    """Return who runs commands of the snap, each as "PID of USER: COMMAND".
+
+    `processes` is the output of `ps -ww -eo pid=,user=,cgroup:512=,args=`. snapd runs each command in a
+    control group snap.microk8s.APP.UUID.scope; those of services end in .service.
+    """
+    found = []
+    for line in processes.splitlines():
+        fields = line.split(maxsplit=3)
+        if len(fields) == 4 and re.search(r"/snap\.microk8s\.[^/]+\.scope", fields[2]):
+            found.append(f"{fields[0]} of {fields[1]}: {fields[3]}")
+    return found
 
 
 def snapshots(saved: str, name: str) -> list[str]:
@@ -230,6 +246,7 @@ class FilterModule:
             "microk8s_snapd_version": snapd_version,
             "microk8s_snapd_busy": snapd_busy,
             "microk8s_snap_refused": snap_refused,
+            "microk8s_commands": commands,
             "microk8s_snapshots": snapshots,
             "microk8s_hold_until": hold_until,
             "microk8s_launch_step": launch_step,

@@ -44,6 +44,8 @@ def _problem(mine: Mapping[str, Any], theirs: Mapping[str, Any], join_as: str) -
             f"it is a member already, as {is_what}, and is to be {is_to_be}. Let it leave first "
             f"(playbooks/reset.yml with --limit), then join"
         )
+    if mine["half"]:
+        return f"{mine['half']}. Remove MicroK8s there (playbooks/reset.yml with --limit), then join"
     if mine["worker"]:
         return "it is a worker of another cluster. If it is to leave that one: microk8s leave"
     others = sorted(set(mine["nodes"]) - {name})
@@ -74,11 +76,37 @@ def is_listed(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
     return same_cluster or bool(set(listed["addresses"]) & set(mine["addresses"]))
 
 
+def refuges(nodes: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, list[str]]:
+    """Return the other nodes that are ready: those that take pods as `open`, cordoned ones as `closed`."""
+    others = {other: seen["schedulable"] for other, seen in nodes.items() if other != name and seen["ready"]}
+    return {
+        "open": [other for other, takes in others.items() if takes],
+        "closed": [other for other, takes in others.items() if not takes],
+    }
+
+
+def api_slow(result: Mapping[str, Any]) -> bool:
+    """Say whether kubectl failed only because the API server was slow or away, so that a retry helps."""
+    passing = (
+        "request did not complete within requested timeout",
+        "context deadline exceeded",
+        "etcdserver: request timed out",
+        "connection refused",
+        "TLS handshake timeout",
+    )
+    return result.get("rc", 0) != 0 and any(sign in str(result.get("stderr", "")) for sign in passing)
+
+
 def join_url(invitation: str, preferred: str) -> str:
     """Return the URL of an address, else the first, from the output of `microk8s add-node --format json`."""
     urls: list[str] = json.loads(invitation)["urls"]
     wanted = [url for url in urls if url.rpartition(":")[0].strip("[]") == preferred]
     return (wanted or urls)[0]
+
+
+def join_host(url: str) -> str:
+    """Return the address in the URL of an invitation."""
+    return url.partition("/")[0].rpartition(":")[0].strip("[]")
 
 
 def join_failure(result: Mapping[str, Any], url: str) -> str:
@@ -113,7 +141,10 @@ class FilterModule:
         return {
             "microk8s_join_step": join_step,
             "microk8s_is_listed": is_listed,
+            "microk8s_refuges": refuges,
+            "microk8s_api_slow": api_slow,
             "microk8s_join_url": join_url,
+            "microk8s_join_host": join_host,
             "microk8s_join_failure": join_failure,
             "microk8s_node_ready": node_ready,
         }

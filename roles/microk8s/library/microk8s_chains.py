@@ -108,7 +108,12 @@ def main() -> None:
     if not prefixes:
         module.fail_json(msg="prefixes is empty; name the start of at least one chain, such as KUBE-")
     removed: list[str] = []
-    for program in backends(module):
+    programs = backends(module)
+    if not programs:
+        module.warn(
+            "This host has no iptables, so rules of Kubernetes stay, if there are any, until it is restarted."
+        )
+    for program in programs:
         code, saved, error = module.run_command([f"{program}-save"])
         if code != 0:
             module.fail_json(msg=f"{program}-save failed: {error.strip()}")

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.microk8s_certificates import is_signed_by
 from ansible.module_utils.microk8s_membership import is_join, nodes
 
 DOCUMENTATION = r"""
@@ -44,12 +45,20 @@ joining:
   description: Whether a join was begun here and has not succeeded.
   type: bool
   returned: always
+half:
+  description:
+    - What a join or a leave that was cut off has left, in words, where C(microk8s leave) cannot undo it.
+    - Empty otherwise.
+  type: str
+  returned: always
 busy:
   description: Whether a join is running at this moment.
   type: bool
   returned: always
 authority:
-  description: SHA-256 of the cluster's CA certificate; the same on all nodes of a cluster, empty without one.
+  description:
+    - SHA-256 of the cluster's CA certificate, the same on all nodes of a cluster; empty without one.
+    - A worker has two. Its own stays in C(certs/ca.crt); the cluster's is in C(certs/ca.remote.crt).
   type: str
   returned: always
 addresses:
@@ -82,6 +91,25 @@ def command_line(process: Path) -> bytes:
         return b""
 
 
+def authority(*, worker: bool) -> str:
+    """Return the fingerprint of the cluster's authority, "" without one."""
+    path = DATA / "certs" / ("ca.remote.crt" if worker else "ca.crt")
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+
+
+def half_joined(*, worker: bool) -> str:
+    """Return what a join or a leave that was cut off has left for good, in words; "" for nothing."""
+    certificates = DATA / "certs"
+    if worker:
+        return "" if (certificates / "ca.remote.crt").exists() else "it has left its cluster by half"
+    if (certificates / "ca.remote.crt").exists():
+        return "its join as a worker was cut off before it was one"
+    parts = [certificates / name for name in ("server.crt", "server.key", "ca.crt")]
+    if all(part.exists() for part in parts) and not is_signed_by(*parts):
+        return "its join as a control plane was cut off (certs/server.crt is not of certs/ca.crt)"
+    return ""
+
+
 def output(*argv: str) -> str:
     """Run a command; its stdout, or "" when it cannot run or does not end in time."""
     try:
@@ -95,7 +123,6 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
     worker = (DATA / "var/lock/clustered.lock").exists()
-    authority = DATA / "certs/ca.crt"
     try:
         listing = {} if worker else json.loads(output(MICROK8S, "kubectl", "get", "nodes", "-o", "json"))
     except ValueError:
@@ -106,8 +133,9 @@ def main() -> None:
         installed=Path(MICROK8S).exists(),
         worker=worker,
         joining=(DATA / "var/lock/join-in-progress").exists(),
+        half=half_joined(worker=worker),
         busy=join_is_running(),
-        authority=hashlib.sha256(authority.read_bytes()).hexdigest() if authority.exists() else "",
+        authority=authority(worker=worker),
         addresses=output("hostname", "-I").split(),
         nodes=nodes(listing),
     )

@@ -27,6 +27,7 @@ description:
     After a restart that object stays Ready for a while whatever the kubelet does, so the kubelet must have
     renewed its lease since.
   - A worker has no API of its own, so there the services are looked at.
+  - What waiting cannot mend ends the wait at once.
   - In check mode it looks once and never fails.
 options:
   timeout:
@@ -50,7 +51,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 addons:
-  description: State (enabled, disabled) of each addon, by REPOSITORY/NAME. Empty where none can be asked.
+  description:
+    - State (enabled, disabled) of each addon, by REPOSITORY/NAME. Empty where none can be asked.
+    - MicroK8s judges by pods, which are not there before the controller manager works.
   type: dict
   returned: when not failed
 worker:
@@ -72,7 +75,7 @@ DATA = Path("/var/snap/microk8s/current")
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 LAUNCHER = Path("/var/snap/microk8s/common/etc/launcher")
 API_PORT = 16443
-WORKER_SERVICES = ("containerd", "kubelite")
+SERVICES = ("containerd", "kubelite")  # of those that every node has, the two that run pods
 POLL_SECONDS = 2.0
 # One look must end even when the datastore hangs; `microk8s status` needs up to 45 s then.
 LOOK_SECONDS = 60
@@ -85,7 +88,9 @@ class Observation:
     worker: bool = False
     stopped: bool = False
     pending: list[str] = field(default_factory=list)
+    answers: bool = True  # whether there is an API server at all
     uncovered: list[str] = field(default_factory=list)
+    keeps_certificate: bool = False  # which it does once it has been in a cluster
     status: str = ""
     node: dict[str, Any] = field(default_factory=dict)
     started: float = 0.0  # when the services started, seconds of the epoch
@@ -97,9 +102,12 @@ def lacking(seen: Observation) -> list[str]:
     """Return what keeps the node from being ready, in words; empty when it is ready."""
     if seen.stopped:
         return ["MicroK8s is stopped (microk8s start)"]
+    reasons = [f"service snap.microk8s.daemon-{name} is not active" for name in seen.inactive]
     if seen.worker:
-        return [f"service snap.microk8s.daemon-{name} is not active" for name in seen.inactive]
-    reasons = [f"launch configuration {name} is not applied yet" for name in seen.pending]
+        return reasons
+    if not seen.answers:
+        reasons.append(f"the API server does not answer at port {API_PORT}")
+    reasons += [f"launch configuration {name} is not applied yet" for name in seen.pending]
     reasons += [f"the API server's certificate is not valid for {name}" for name in seen.uncovered]
     if reasons:
         return reasons  # look() went no further
@@ -112,6 +120,11 @@ def lacking(seen: Observation) -> list[str]:
     elif seen.renewed < seen.started:
         reasons.append("the kubelet has not reported since the services started")
     return reasons
+
+
+def is_final(seen: Observation) -> bool:
+    """Say whether waiting longer would change nothing."""
+    return seen.stopped or (bool(seen.uncovered) and seen.keeps_certificate and not seen.pending)
 
 
 def condition(node: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -155,17 +168,24 @@ def output(*argv: str, timeout: float) -> str:
     return done.stdout
 
 
-def certificate_covers(name: str) -> bool:
-    """Say whether the certificate the API server serves is of the cluster's CA and valid for `name`."""
+def certificate_covers(name: str) -> bool | None:
+    """Say whether the certificate the API server serves is of the cluster's CA and valid for `name`.
+
+    None where no server answers.
+    """
     try:
         context = ssl.create_default_context(cafile=str(DATA / "certs/ca.crt"))
+        # From Python 3.13 on, ssl refuses a CA without keyUsage; MicroK8s made such until June 2026.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         with (
             socket.create_connection(("127.0.0.1", API_PORT), timeout=5) as raw,
             context.wrap_socket(raw, server_hostname=name),
         ):
             return True
-    except (OSError, ValueError):
+    except (ssl.SSLCertVerificationError, ValueError):
         return False
+    except OSError:
+        return None
 
 
 def kubectl(*arguments: str, timeout: float) -> dict[str, Any]:
@@ -189,22 +209,24 @@ def look(names: list[str], patience: float) -> Observation:
     )
     if seen.stopped:
         return seen
+    units = {name: f"snap.microk8s.daemon-{name}.service" for name in SERVICES}
+    seen.inactive = [
+        name
+        for name, unit in units.items()
+        if output("systemctl", "is-active", unit, timeout=patience).strip() != "active"
+    ]
+    seen.started = start_of(units["kubelite"])
     if seen.worker:
-        units = {name: f"snap.microk8s.daemon-{name}.service" for name in WORKER_SERVICES}
-        seen.inactive = [
-            name
-            for name, unit in units.items()
-            if output("systemctl", "is-active", unit, timeout=patience).strip() != "active"
-        ]
-        seen.started = start_of(units["kubelite"])
         return seen
     seen.pending = [name for name in ("install.yaml", "snap-set.yaml") if (LAUNCHER / name).exists()]
-    seen.uncovered = [name for name in names if not certificate_covers(name)]
-    if seen.pending or seen.uncovered:
+    seen.keeps_certificate = (DATA / "var/lock/no-cert-reissue").exists()
+    covered = {name: certificate_covers(name) for name in ["127.0.0.1", *names]}
+    seen.answers = None not in covered.values()
+    seen.uncovered = [name for name in names if covered[name] is False]
+    if seen.inactive or seen.pending or seen.uncovered or not seen.answers:
         return seen  # an API restart is under way or to come: nothing below would hold
     seen.status = output(MICROK8S, "status", "--format", "short", timeout=patience)
     seen.node = kubectl("get", "node", node_name(), timeout=patience)
-    seen.started = start_of("snap.microk8s.daemon-kubelite.service")
     seen.renewed = renewal(kubectl("get", "lease", node_name(), "-n", "kube-node-lease", timeout=patience))
     return seen
 
@@ -231,16 +253,17 @@ def main() -> None:
                 started=datetime.fromtimestamp(seen.started, timezone.utc).strftime(TIME_FORMAT),
                 addons={} if reasons else addons(seen.status),
             )
-        if seen.stopped or time.monotonic() >= deadline:
+        if is_final(seen) or time.monotonic() >= deadline:
             break
         time.sleep(POLL_SECONDS)
+    waited = "" if is_final(seen) else f" after {timeout} s"
     hint = ""
-    if seen.uncovered and (DATA / "var/lock/no-cert-reissue").exists():
+    if seen.uncovered and seen.keeps_certificate:
         hint = (
             " The node has been in a cluster and keeps its certificate: microk8s refresh-certs -e server.crt"
         )
     module.fail_json(
-        msg=f"MicroK8s is not ready after {timeout} s: {'; '.join(reasons)}.{hint}",
+        msg=f"MicroK8s is not ready{waited}: {'; '.join(reasons)}.{hint}",
         lacking=reasons,
         worker=seen.worker,
     )

@@ -234,7 +234,8 @@ def test_a_queue_that_was_killed_gives_no_session_to_a_pod_that_still_works(
 def test_a_queue_that_is_told_to_stop_finishes_what_runs_and_tells_the_others(
     order: str, address: tuple[str, int], logs: PodLogs, kubectl: Callable[[str], str]
 ) -> None:
-    burst = Burst(address, distinct([4.0] * 12)).open()
+    # It takes clients for ten seconds more, so that another can start meanwhile.
+    burst = Burst(address, distinct([20.0] * 12)).open()
     kubectl("rollout restart deployment session-queue")
     sessions = burst.finish(60)
     kubectl("rollout status deployment session-queue --timeout=60s")

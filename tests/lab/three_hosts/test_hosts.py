@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes.client import ApiException, DiscoveryV1Api  # type: ignore[import-untyped]
+from kubernetes.config import new_client_from_config  # type: ignore[import-untyped]
+from urllib3.exceptions import HTTPError
 
 from tests.lab.cluster import (
     GONE_SECONDS,
@@ -24,8 +30,8 @@ from tests.lab.cluster import (
     power_on,
     wait_for,
 )
-from tests.lab.harness import SHORT_RUN, Outcome
-from tests.lab.plain_client import Burst, failures, wait_until_open
+from tests.lab.harness import SHORT_RUN, Outcome, start
+from tests.lab.plain_client import Burst, Stream, failures, wait_until_open
 
 NODES = THREE_HOSTS.nodes
 
@@ -106,9 +112,9 @@ def test_pods_see_each_others_own_addresses(joined: Outcome) -> None:
     assert own.rpartition(".")[0] != where.rpartition(".")[0]  # a subnet a node
 
 
-def ready_endpoints() -> set[str]:
-    """The pods that the server's service gives sessions to."""
-    of_server = "-l kubernetes.io/service-name=singlethread"
+def ready_endpoints(service: str = "singlethread") -> set[str]:
+    """The pods that a service gives sessions to."""
+    of_server = f"-l kubernetes.io/service-name={service}"
     slices = json.loads(THREE_HOSTS.kubectl(f"get endpointslices {of_server} -o json"))["items"]
     endpoints = [endpoint for each in slices for endpoint in each["endpoints"] or []]
     return {endpoint["targetRef"]["name"] for endpoint in endpoints if endpoint["conditions"]["ready"]}
@@ -149,6 +155,48 @@ def newer_snap(tmp_path: Path) -> list[dict[str, Any]]:
     return files
 
 
+@contextmanager
+def podless() -> Iterator[list[str]]:
+    """When no pod could have taken a session, as far as the API server said so.
+
+    It is asked from here: snapd exchanges no snap while one of its commands runs.
+    """
+    ending, moments = threading.Event(), list[str]()
+    slices = DiscoveryV1Api(new_client_from_config(str(THREE_HOSTS.kubeconfig)))
+
+    def look() -> None:
+        while not ending.wait(1):
+            with suppress(HTTPError, ApiException):  # it restarts, too
+                found = slices.list_namespaced_endpoint_slice(
+                    "sessions", label_selector="kubernetes.io/service-name=singlethread", _request_timeout=5
+                )
+                if not any(each.conditions.ready for item in found.items for each in item.endpoints or []):
+                    moments.append(time.strftime("%X"))
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    try:
+        yield moments
+    finally:
+        ending.set()
+        looker.join()
+
+
+def upgrade_beside_a_command(*arguments: str) -> Outcome:
+    """Upgrade while a command of MicroK8s runs on the first node; it ends when it is waited for."""
+    watch = "timeout 900 /snap/bin/microk8s kubectl get pods --watch"
+    assert on(NODES[0], f"{watch} >/dev/null 2>&1 & echo $! >/run/watching").returncode == 0
+    output = ""
+    with start("playbooks/upgrade.yml", *arguments, inventory=THREE_HOSTS.inventory) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            output += line
+            if "RETRYING" in line and "Wait until they have ended" in line:
+                on(NODES[0], "kill $(cat /run/watching)")
+    print(output)
+    return Outcome(process.returncode, output)
+
+
 def test_an_upgrade_takes_one_node_after_the_other(joined: Outcome, newer_snap: list[dict[str, Any]]) -> None:
     def revision(node: str) -> str:
         return on(node, "snap list microk8s | tail -n 1").stdout.split()[2]
@@ -156,8 +204,17 @@ def test_an_upgrade_takes_one_node_after_the_other(joined: Outcome, newer_snap: 
     upgraded = NODES[:2]
     before = {node: revision(node) for node in NODES}
     arguments = ("-e", json.dumps({"microk8s_files": newer_snap}), "--limit", ",".join(upgraded))
-    done = THREE_HOSTS.playbook("playbooks/upgrade.yml", *arguments)
+    # The node of the sessions is none of these; what is behind it is on all of them.
+    stream = Stream((address(NODES[2]), THREE_HOSTS.node_port("session-queue")))
+    with stream.running(), podless() as moments:
+        done = upgrade_beside_a_command(*arguments)
     assert done.returncode == 0
+    said = " ".join(done.output.split())  # Ansible breaks lines
+    assert "They are waited for" in said
+    assert "kubectl get pods --watch" in said
+    assert stream.lost == []
+    assert stream.done > 30
+    assert moments == []
     assert {node for node in NODES if revision(node) != before[node]} == set(upgraded)
     assert THREE_HOSTS.kubectl("get nodes -o jsonpath='{.items[*].spec.unschedulable}'") == ""
     assert all(THREE_HOSTS.is_ready(node) for node in NODES)
@@ -167,7 +224,17 @@ def test_an_upgrade_takes_one_node_after_the_other(joined: Outcome, newer_snap: 
 
 def test_a_host_leaves_and_its_pods_go_on_elsewhere(joined: Outcome) -> None:
     arguments = ("-e", "confirm=true", "--limit", NODES[2])
+    if NODES[2] not in THREE_HOSTS.pods_by_node():
+        THREE_HOSTS.kubectl("rollout restart deployment singlethread")
+        THREE_HOSTS.kubectl("rollout status deployment singlethread --timeout=180s")
+    assert THREE_HOSTS.pods_by_node()[NODES[2]]
+    # Longer than it takes until the node's turn to end its pods has come.
+    sessions = Burst((address(NODES[0]), THREE_HOSTS.node_port("session-queue")), [75.0] * PODS).open()
     assert THREE_HOSTS.playbook("playbooks/reset.yml", *arguments).returncode == 0
+    ended = sessions.finish(120)
+    assert failures(ended) == []
+    # None was begun again elsewhere, which the queue would do.
+    assert max(session.ended - session.sent for session in ended) < 75 + 15
     assert THREE_HOSTS.kubectl("get nodes -o name").split() == [f"node/{node}" for node in NODES[:2]]
     assert on(NODES[2], "test -e /snap/bin/microk8s").returncode != 0
     THREE_HOSTS.kubectl("rollout status deployment singlethread --timeout=120s")

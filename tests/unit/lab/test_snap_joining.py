@@ -187,9 +187,9 @@ def test_a_node_is_known_once_it_has_an_address() -> None:
 
 
 def test_network_policies_are_read_as_administrator_where_there_is_one(node: Paths) -> None:
-    assert network_policy.kubeconfig(node) == node.credentials / "kubelet.config"
-    node.admin_config.touch()
     assert network_policy.kubeconfig(node) == node.admin_config
+    services.clustered_lock(node).touch()
+    assert network_policy.kubeconfig(node) == node.credentials / "kubelet.config"
 
 
 def test_workers_leave_the_control_planes_services_alone(node: Paths) -> None:

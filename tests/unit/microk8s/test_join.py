@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from roles.microk8s.filter_plugins.microk8s_join import (
+    api_slow,
     is_listed,
     join_failure,
+    join_host,
     join_step,
     join_url,
     node_ready,
+    refuges,
 )
 from roles.microk8s.module_utils.microk8s_membership import is_join, nodes
 
@@ -25,6 +28,7 @@ CONTROL: dict[str, Any] = {
     "name": "lab1",
     "worker": False,
     "joining": False,
+    "half": "",
     "authority": "aa",
     "addresses": ["198.51.100.11"],
     "nodes": {"lab1": node("198.51.100.11"), "lab3": node("198.51.100.13")},
@@ -33,6 +37,7 @@ ALONE: dict[str, Any] = {
     "name": "lab2",
     "worker": False,
     "joining": False,
+    "half": "",
     "authority": "bb",
     "addresses": ["198.51.100.12", "172.17.0.1"],
     "nodes": {"lab2": node("198.51.100.12")},
@@ -65,6 +70,8 @@ def test_what_is_done_follows_from_both_sides(
         (ALONE, {**CONTROL, "worker": True, "nodes": {}}, "no API server that answers"),
         ({**ALONE, "name": "lab1"}, CONTROL, "hostnamectl set-hostname"),
         ({**WORKER, "authority": "cc"}, CONTROL, "worker of another cluster"),
+        ({**ALONE, "half": "its join was cut off"}, CONTROL, "reset.yml with --limit"),
+        ({**WORKER, "authority": "", "half": "it has left by half"}, WITH_LAB2, "it has left by half"),
         ({**ALONE, "nodes": {"lab2": node(), "lab5": node()}}, CONTROL, "with the nodes lab5"),
         (
             {**ALONE, "name": "lab3", "nodes": {}},
@@ -107,6 +114,33 @@ def test_only_this_very_host_is_removed(mine: dict[str, Any], theirs: dict[str, 
     assert is_listed(mine, theirs) is listed
 
 
+def test_pods_go_to_other_nodes_that_are_ready_and_take_some() -> None:
+    cordoned, lost = {**node(), "schedulable": False}, {**node(), "ready": False}
+    nodes = {"lab1": node(), "lab2": node(), "lab3": cordoned, "lab4": lost}
+    assert refuges(nodes, "lab1") == {"open": ["lab2"], "closed": ["lab3"]}
+    assert refuges({"lab1": node(), "lab4": lost}, "lab1") == {"open": [], "closed": []}
+
+
+@pytest.mark.parametrize(
+    ("result", "slow"),
+    [
+        ({"rc": 1, "stderr": "Timeout: request did not complete within requested timeout"}, True),
+        ({"rc": 1, "stderr": "The connection to the server was refused: connection refused"}, True),
+        ({"rc": 1, "stderr": "Cannot evict pod as it would violate the pod's disruption budget"}, False),
+        (
+            {"rc": 1, "stderr": "error: unable to drain node due to error: global timeout reached: 10m0s"},
+            False,
+        ),
+        ({"rc": 0, "stderr": "context deadline exceeded, will retry"}, False),
+        ({"skipped": True}, False),
+    ],
+)
+def test_a_drain_is_tried_again_only_where_the_api_server_was_slow(
+    result: dict[str, Any], slow: bool
+) -> None:
+    assert api_slow(result) is slow
+
+
 INVITATION = (
     '{"token": "t/f", "urls": ["172.17.0.1:25000/t/f", "198.51.100.11:25000/t/f", "[2001:db8::1]:25000/t/f"]}'
 )
@@ -123,6 +157,7 @@ INVITATION = (
 )
 def test_the_inventorys_address_is_joined_where_it_is_offered(preferred: str, url: str) -> None:
     assert join_url(INVITATION, preferred) == url
+    assert join_host(url) == (preferred if preferred in INVITATION and preferred else "172.17.0.1")
 
 
 def test_a_failure_is_told_without_the_token() -> None:

@@ -66,6 +66,7 @@ def test_a_snapd_without_changes_is_not_busy(text: str) -> None:
         ({"rc": 10, "stderr": ""}, True),
         ({"rc": 1, "stderr": 'error: snap "microk8s" has "install-snap" change in progress'}, True),
         ({"failed": True, "msg": 'snap "microk8s" has "refresh-snap" change in progress'}, True),
+        ({"rc": 1, "stderr": 'error: snap "microk8s" has running apps (microk8s), pids: 4711'}, True),
         ({"rc": 1, "stderr": 'error: cannot find signatures with metadata for snap "microk8s.snap"'}, False),
         ({"rc": 0, "stderr": ""}, False),
         ({"skipped": True}, False),
@@ -73,6 +74,21 @@ def test_a_snapd_without_changes_is_not_busy(text: str) -> None:
 )
 def test_only_a_busy_snapd_is_asked_again(result: dict[str, Any], again: bool) -> None:
     assert microk8s.snap_refused(result) is again
+
+
+def test_who_runs_commands_of_the_snap_is_named() -> None:
+    in_scope = "9:name=systemd:/system.slice/snap.microk8s.microk8s.276cb168-2cc9.scope,8:pids:/"
+    of_user = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/snap.microk8s.microk8s.3d50.scope"
+    processes = f"""\
+   4141 root     {in_scope}   /snap/microk8s/x1/bin/kubectl get pods -A -w
+   4150 alice    {of_user} /snap/microk8s/x1/bin/kubectl logs -f x
+   4160 root     0::/system.slice/snap.microk8s.daemon-kubelite.service /snap/microk8s/x1/kubelite
+   4170 root     -    grep /snap.microk8s.scope
+"""
+    assert microk8s.commands(processes) == [
+        "4141 of root: /snap/microk8s/x1/bin/kubectl get pods -A -w",
+        "4150 of alice: /snap/microk8s/x1/bin/kubectl logs -f x",
+    ]
 
 
 def test_snapshots_of_the_snap_are_found() -> None:

@@ -15,7 +15,7 @@ from microk8s.permission import as_root
 
 
 def run(paths: Paths, words: Sequence[str]) -> int:
-    """Join as a worker; the exit status is MicroK8s' for each kind of failure.
+    """Join as a worker, or half as a control plane; the exit status is MicroK8s' for each kind of failure.
 
     A join that failed leaves its lock behind, as MicroK8s does.
     """
@@ -33,18 +33,19 @@ def run(paths: Paths, words: Sequence[str]) -> int:
     if os.geteuid() != 0:  # services and networks take root
         command = as_root(["snap", "run", "microk8s", "join", *words])
         os.execvp(command[0], command)
-    if not options.worker:
-        print("A second control plane is not in this lab, whose store has one member: join with --worker")
-        return 1
     try:
         invitation = joining.Invitation.parse(options.connection)
         membership.joining_lock(paths).touch(mode=0o664)
         print(f"Contacting cluster at {invitation.host}", flush=True)
         node = socket.gethostname().lower()
-        admission = joining.request_admission(paths, invitation, node)
+        admission = joining.request_admission(paths, invitation, node, worker=options.worker)
     except joining.JoinError as error:
         print(error)
         return error.status
+    if not options.worker:
+        membership.take_authority(paths, node, admission)
+        print("Half a control plane now, for this lab's store has one member: join with --worker.")
+        return 1
     membership.become_worker(paths, node, admission)
     membership.joining_lock(paths).unlink(missing_ok=True)
     print("The node has joined as a worker; the control plane lists it in a few seconds.")

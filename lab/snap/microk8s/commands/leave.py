@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from collections.abc import Sequence
 
 from microk8s import cluster, membership, services
@@ -16,8 +15,9 @@ READY_SECONDS = 60.0
 
 def run(paths: Paths, words: Sequence[str]) -> int:
     """Leave the cluster and be an empty one again; the control plane lists the node until `remove-node`."""
-    if not services.is_worker(paths):
-        print("This node does not appear to be part of a cluster.", file=sys.stderr)
+    # As MicroK8s: a worker whose join was cut off before the second lock is not let go either.
+    if not (services.is_worker(paths) and services.no_reissue_lock(paths).exists()):
+        print("This MicroK8s deployment is not acting as a node in a cluster.")
         return 1
     if os.geteuid() != 0:
         command = as_root(["snap", "run", "microk8s", "leave", *words])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from pathlib import Path
 
 from microk8s import arguments, containers, images, services
@@ -11,6 +13,7 @@ from microk8s.daemons.supervisor import Supervisor
 from microk8s.paths import Paths
 
 STOP_SECONDS = 10.0
+KEEP_SECONDS = 20.0
 
 
 def run(paths: Paths) -> int:
@@ -24,11 +27,20 @@ def run(paths: Paths) -> int:
     if images.wait_for_containerd(paths, supervisor.ending):
         for archive in images.bundled_archives(paths):
             _import(paths, archive)
+        threading.Thread(target=_keep_images, args=(paths, supervisor), daemon=True).start()
     status = supervisor.run()
     if services.is_host_stopping():
         # Nothing else ends them, and at shutdown systemd waits up to 90 s for what ignores SIGTERM.
         containers.kill_all(paths)
     return status
+
+
+def _keep_images(paths: Paths, supervisor: Supervisor) -> None:
+    """Bring back what the kubelet removed while the disk was full: no registry could."""
+    while not supervisor.ending():
+        time.sleep(KEEP_SECONDS)
+        for archive in images.missing_archives(paths):
+            _import(paths, archive)
 
 
 def _import(paths: Paths, archive: Path) -> None:

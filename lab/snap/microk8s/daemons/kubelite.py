@@ -37,4 +37,5 @@ def run(paths: Paths) -> int:
 
 def _start(paths: Paths, supervisor: Supervisor, name: str) -> None:
     words = arguments.read(paths.args / name, paths.variables())
-    supervisor.start(name, [str(paths.snap / "bin" / name), *words])
+    # Told to end it would give its lease back, as nothing does in MicroK8s's one process.
+    supervisor.start(name, [str(paths.snap / "bin" / name), *words], abrupt=name == "kube-scheduler")

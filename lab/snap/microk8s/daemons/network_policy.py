@@ -6,7 +6,7 @@ import math
 import socket
 from pathlib import Path
 
-from microk8s import api, arguments, network
+from microk8s import api, arguments, network, services
 from microk8s.daemons.environment import daemon_environment
 from microk8s.daemons.supervisor import Supervisor
 from microk8s.paths import Paths
@@ -38,5 +38,5 @@ def is_known(paths: Paths, name: str) -> bool:
 
 def kubeconfig(paths: Paths) -> Path:
     """Return the credentials to use; where rights are judged, the kubelet's do not list others' pods."""
-    own = paths.admin_config
-    return own if own.exists() else paths.credentials / "kubelet.config"
+    # A worker's administrator is that of the cluster it had before.
+    return paths.credentials / "kubelet.config" if services.is_worker(paths) else paths.admin_config

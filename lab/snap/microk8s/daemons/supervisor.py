@@ -20,6 +20,7 @@ class Supervisor:
 
     def __init__(self, *, stop_seconds: float, environment: Mapping[str, str]) -> None:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._abrupt: set[str] = set()
         self._stop = threading.Event()
         self._stop_seconds = stop_seconds
         self._environment = dict(environment)
@@ -29,8 +30,13 @@ class Supervisor:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal.signal's signature
         self._stop.set()
 
-    def start(self, name: str, argv: Sequence[str]) -> None:
-        """Start a child; it is killed when this process dies without having stopped it."""
+    def start(self, name: str, argv: Sequence[str], *, abrupt: bool = False) -> None:
+        """Start a child; it is killed when this process dies without having stopped it.
+
+        One that is to end abruptly is not asked to.
+        """
+        if abrupt:
+            self._abrupt.add(name)
         libc = ctypes.CDLL(None)  # loaded here: a forked child must not load anything
 
         def die_with_parent() -> None:
@@ -67,9 +73,9 @@ class Supervisor:
 
     def stop(self) -> None:
         """End all children, by force those that take too long."""
-        for child in reversed(self._children.values()):
+        for name, child in reversed(self._children.items()):
             if child.poll() is None:
-                child.terminate()
+                child.send_signal(signal.SIGKILL if name in self._abrupt else signal.SIGTERM)
         deadline = time.monotonic() + self._stop_seconds
         while time.monotonic() < deadline and any(child.poll() is None for child in self._children.values()):
             time.sleep(POLL_SECONDS / 4)

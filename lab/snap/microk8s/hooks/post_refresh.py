@@ -9,11 +9,20 @@ from microk8s.paths import Paths
 
 
 def run(paths: Paths) -> int:
-    """Have the controller manager give each node a subnet, and network policies their arguments."""
+    """Have the controller manager give each node a subnet, elect leaders as MicroK8s does."""
     set_arguments(
         paths.args / "kube-controller-manager",
         {"--allocate-node-cidrs": "true", "--node-cidr-mask-size": "24"},
     )
+    for name in ("kube-controller-manager", "kube-scheduler"):
+        set_arguments(
+            paths.args / name,
+            {
+                "--leader-elect": None,
+                "--leader-elect-lease-duration": "60s",
+                "--leader-elect-renew-deadline": "30s",
+            },
+        )
     (paths.args / "cni-network").mkdir(exist_ok=True)
     if not (paths.args / "network-policy").exists():
         shutil.copy2(paths.snap / "default-args" / "network-policy", paths.args)
