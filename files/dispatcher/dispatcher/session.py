@@ -21,6 +21,7 @@ from .framing import Request, leading_number
 from .members import Pod, format_address
 
 
+@enum.unique
 class Phase(enum.IntEnum):
     """Where a session stands."""
 
@@ -40,6 +41,7 @@ SILENT, WAITING, CONNECTING, RUNNING, REPLYING, FLUSHING, BREAKING, LINGERING, C
 WITH_POD = (CONNECTING, RUNNING, REPLYING)
 
 
+@enum.unique
 class Act(enum.IntEnum):
     """What is to be done, by relay.py."""
 

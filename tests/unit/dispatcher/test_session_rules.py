@@ -115,7 +115,7 @@ def test_end_of_stream_that_ends_a_session(phase: Phase, late: bool, acts: Acts,
 
 @pytest.mark.parametrize(
     ("phase", "late"),
-    [(Phase.WAITING, False)]
+    [(Phase.WAITING, False), (Phase.CLOSED, True)]
     + [
         (phase, late)
         for phase in (Phase.CONNECTING, Phase.RUNNING, Phase.REPLYING, Phase.FLUSHING, Phase.BREAKING)
