@@ -19,6 +19,7 @@ PATHS = {
     "ConfigMap": f"/api/v1/namespaces/{NAMESPACE}/configmaps/",
     "Service": f"/api/v1/namespaces/{NAMESPACE}/services/",
     "NetworkPolicy": f"/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/networkpolicies/",
+    "PodDisruptionBudget": f"/apis/policy/v1/namespaces/{NAMESPACE}/poddisruptionbudgets/",
     "ServiceAccount": f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/",
     "Role": f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/roles/",
     "RoleBinding": f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/rolebindings/",

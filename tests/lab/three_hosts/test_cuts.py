@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.lab.cluster import THREE_HOSTS, on, wait_for
 from tests.lab.harness import Outcome
+
+pytestmark = pytest.mark.faults  # each runs the playbook for the whole cluster, most of them twice
 
 NODES = THREE_HOSTS.nodes
 CLUSTER = "playbooks/cluster.yml"
