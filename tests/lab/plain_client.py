@@ -64,7 +64,7 @@ class Stream:
     address: tuple[str, int]
     size: float = 0.5
     gap: float = 1.0
-    limit: float = 30.0
+    limit: float = 45.0  # without the mended drain there was no queue for 62 s
     done: int = 0
     lost: list[str] = field(default_factory=list)
     """What was heard last by those that nobody has answered in that time."""
