@@ -34,8 +34,11 @@ _OPENED_IN_A_ROW = 16
 _EVENTS_AT_ONCE = 256
 _LONGEST_BACKOFF = 5.0
 
-_LOOK_AT_PARENT = 0.05
-"""Seconds between two looks, after ^C, at whether who started this is still there."""
+_LOOK_EVERY = 0.05
+"""Seconds at most between two looks at signals and, after ^C, at whether who started this is still there.
+
+A signal that comes just before Python begins to wait does not end the wait.
+"""
 
 _RUNNING, _DRAINING, _STOPPED = range(3)
 
@@ -143,11 +146,9 @@ class Run:
 
     def _next_news(self) -> int | None:
         """Wait for a signal, or None for a thread that has ended."""
-        if self.level != _DRAINING:
-            return self._news.get()
-        while os.getppid() == self._parent:
+        while self.level != _DRAINING or os.getppid() == self._parent:
             with contextlib.suppress(queue.Empty):
-                return self._news.get(timeout=_LOOK_AT_PARENT)
+                return self._news.get(timeout=_LOOK_EVERY)
         # ^C went to all of them: whoever started this has gone, and nobody is left to type another.
         return signal.SIGTERM
 
