@@ -94,7 +94,7 @@ test: lint ## Every test but the faults: lint, unit, render, then the lab: full 
 
 .PHONY: faults
 faults: LAB_HOSTS = $(TEST_HOSTS)
-faults: setup lab ## Kill pods, nodes, links and joins of three hosts, 45 minutes long, and print what became of the sessions
+faults: setup lab ## Cut pods, nodes, links and joins of three hosts, longer than half an hour, and print what became of the sessions
 	.venv/bin/pytest tests/lab -m faults $(ARGS)
 
 .PHONY: fuzz

@@ -161,7 +161,7 @@ def podless() -> Iterator[list[str]]:
 
     It is asked from here: snapd exchanges no snap while one of its commands runs.
     """
-    ending, moments = threading.Event(), list[str]()
+    ending, moments, looks = threading.Event(), list[str](), list[bool]()
     slices = DiscoveryV1Api(new_client_from_config(str(THREE_HOSTS.kubeconfig)))
 
     def look() -> None:
@@ -170,7 +170,8 @@ def podless() -> Iterator[list[str]]:
                 found = slices.list_namespaced_endpoint_slice(
                     "sessions", label_selector="kubernetes.io/service-name=singlethread", _request_timeout=5
                 )
-                if not any(each.conditions.ready for item in found.items for each in item.endpoints or []):
+                looks.append(any(e.conditions.ready for item in found.items for e in item.endpoints or []))
+                if not looks[-1]:
                     moments.append(time.strftime("%X"))
 
     looker = threading.Thread(target=look)
@@ -180,6 +181,7 @@ def podless() -> Iterator[list[str]]:
     finally:
         ending.set()
         looker.join()
+    assert len(looks) > 30, "the API server hardly ever answered"
 
 
 def upgrade_beside_a_command(*arguments: str) -> Outcome:
